@@ -281,7 +281,7 @@ def tube(
         across = np.cross(tangents[0], (1.0, 0.0, 0.0))
     angles = np.linspace(0, 2 * np.pi, segments + 1)[:, None]
     rings = []
-    for point, tangent, ring_radius in zip(path, tangents, radius):
+    for point, tangent, ring_radius in zip(path, tangents, radius, strict=True):
         # Carry the frame along by projection, so that the bar does not twist.
         across = across - tangent * (across @ tangent)
         across /= np.linalg.norm(across)
@@ -341,8 +341,8 @@ def extrude(outline: Sequence[Sequence[float]] | np.ndarray, height: float, z: f
     angles = np.linspace(0, np.pi / 2, 4) if bevel > 0 else np.array([np.pi / 2])
     insets = bevel * (1 - np.sin(angles))
     rises = bevel * (1 - np.cos(angles))
-    levels = [(inset, z + rise) for inset, rise in zip(insets, rises)]
-    levels += [(inset, z + height - rise) for inset, rise in zip(insets[::-1], rises[::-1])]
+    levels = [(inset, z + rise) for inset, rise in zip(insets, rises, strict=True)]
+    levels += [(inset, z + height - rise) for inset, rise in zip(insets[::-1], rises[::-1], strict=True)]
     loops = [np.column_stack([ring - inset * mitre, np.full(len(ring), level)]) for inset, level in levels]
     wall = np.concatenate([np.concatenate([loop, loop[:1]]) for loop in loops])
     wall_faces = _without_slivers(wall, _grid_faces(len(loops), len(ring) + 1))
