@@ -201,7 +201,9 @@ def _write(rng, image, box, color, scale):
     x = int(rng.integers(x0, max(x1 - width, x0 + 1)))
     y = int(rng.integers(min(y0 + height, y1), y1 + 1))
     font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
-    cv2.putText(image, word, (x, y), font, scale, tuple(float(v) for v in color), thickness, cv2.LINE_AA)
+    stencil = np.zeros(image.shape[:2], np.uint8)  # OpenCV 5 writes on 8-bit pictures only
+    cv2.putText(stencil, word, (x, y), font, scale, 255, thickness, cv2.LINE_AA)
+    image += (np.asarray(color, float) - image) * (stencil[..., None] / 255)
 
 
 def _label(rng, c1, c2, size):
