@@ -366,7 +366,7 @@ class TextureBank:
 def _room_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Two sRGB colours as rooms have them: mostly muted and a little warm, now and then strong."""
     if kind == "wood":
-        c1 = np.array(_WOOD_TONES[rng.integers(len(_WOOD_TONES))]) + rng.normal(0, 13, 3)
+        c1 = np.array(_WOOD_TONES[rng.integers(len(_WOOD_TONES))]) + rng.normal(0, 10) + rng.normal(0, 5, 3)
         return c1.clip(8, 250), c1
     if kind == "brick":
         c1 = np.array([(165, 85, 65), (190, 175, 155), (215, 212, 205)][rng.integers(3)]) + rng.normal(0, 12, 3)
