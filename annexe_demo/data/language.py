@@ -8,13 +8,13 @@ the `SceneFacts`; only the wording is drawn at random. Hands, colour and categor
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from annexe_demo.data.egoirgbench import MAX_TARGETS, SPLITS, Group
+from annexe_demo.data.egoirgbench import MAX_TARGETS, SPLITS
 from annexe_demo.data.facts import CATEGORIES, COLORS, HandFact, ObjectFact, SceneFacts
 
 NO_TARGET_ANSWER = "There is no suitable results of your query."  # the benchmark's own sentence, spelt as it spells it
@@ -29,9 +29,11 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 # Things that a table may well hold and the generator never makes: asked for, they have no mask.
 _ABSENT_THINGS = (
-    "spoon", "fork", "plate", "keyboard", "pen", "watch", "remote control", "hammer", "screwdriver", "banana",
-    "teapot", "camera", "umbrella", "basket", "towel", "paper", "wallet", "headphones", "candle", "brush",
+    "spoon", "fork", "hammer", "screwdriver", "camera", "umbrella", "wallet", "headphones", "candle", "brush", "sponge",
+    "game controller", "flashlight", "teddy bear", "wrench",
 )  # fmt: skip
+# Things that may lie about without being listed in the facts, but are never in a hand.
+_UNTOUCHED_THINGS = ("book", "phone", "banana", "pen", "apple", "ball", "plate", "remote", "box", "cloth")
 
 # Colours that one lighting or another makes look alike: never told apart in a question that expects "no".
 _ALIKE = (
@@ -52,7 +54,7 @@ _VERBS = {
     (True, "pinch"): ("holding", "picking up", "lifting"),
     (True, "palm"): ("holding", "carrying"),
     (False, "power"): ("holding", "grasping"),
-    (False, "pinch"): ("grasping", "touching"),
+    (False, "pinch"): ("grasping", "holding"),
     (False, "palm"): ("touching",),
 }
 
@@ -84,6 +86,8 @@ _CATEGORY_VERBS = {
     ("chair", False, "pinch"): ("moving", "pulling", "grasping"),
     ("chair", False, "power"): ("moving", "pulling", "holding"),
 }
+# Too large or too fixed to be held, unless lifted: a hand touches them.
+_STATIONARY = frozenset({"storage furniture", "safe", "laptop"})
 _ONE_HANDED = frozenset({"cutting with", "pouring from"})
 
 
@@ -182,7 +186,9 @@ class _Scene:
     @property
     def held(self) -> bool:
         """The active object is in a hand, and not merely under a palm."""
-        return self.lifted or any(self.hands[s].grasp != "palm" for s in self.interacting)
+        if self.lifted or self.active is None:
+            return self.lifted
+        return self.active.category not in _STATIONARY and any(self.hands[s].grasp != "palm" for s in self.interacting)
 
     @property
     def contact(self) -> str:
@@ -323,12 +329,17 @@ _FRAMES = (
     "Please segment {x}.", "Please segment {x}.", "Please segment {x}.", "Please segment {x} in the image.",
     "Segment {x}.", "Segment {x} in the picture.", "Can you segment {x}?", "Show me {x}.", "Highlight {x}.",
     "Find {x} in the picture.", "Please mark {x}.", "Give me the mask of {x}.", "I want to see {x}.",
-    "Please provide the segmentation of {x}.", "Please locate {x} and segment it out.", "Can you show {x} in this image?",
+    "Please provide the segmentation of {x}.", "Please locate and segment {x}.", "Can you show {x} in this image?",
 )  # fmt: skip
 _TEST_FRAMES = (
     "Could you outline {x}?", "Please point out {x}.", "Draw the mask of {x} in this photo.",
     "I need a segmentation mask for {x}.", "Which pixels belong to {x}?", "Please cut {x} out of the photo.",
 )  # fmt: skip
+
+# "all the hands in the image" says already where to look.
+_PLACED = frozenset({"all the hands in the image"})
+_PLAIN_FRAMES = tuple(f for f in _FRAMES if not f.endswith(("image.", "image?", "picture.")))
+_PLAIN_TEST_FRAMES = tuple(f for f in _TEST_FRAMES if "photo" not in f)
 
 
 @dataclass(frozen=True)
@@ -357,11 +368,11 @@ def _mask_queries(target: _Target, split: str, rng: np.random.Generator) -> list
         # Every test group has one wording that training never saw.
         unseen = split == "test" and n == 0
         description = _pick(rng, target.descriptions)
-        frame = _pick(rng, _FRAMES)
+        frame = _pick(rng, _PLAIN_FRAMES if description in _PLACED else _FRAMES)
         if unseen and target.test_descriptions and rng.random() < 0.5:
             description = _pick(rng, target.test_descriptions)
         elif unseen:
-            frame = _pick(rng, _TEST_FRAMES)
+            frame = _pick(rng, _PLAIN_TEST_FRAMES if description in _PLACED else _TEST_FRAMES)
         if n and rng.random() < 0.35:
             phrase = description
             if rng.random() < 0.6:
@@ -552,9 +563,11 @@ def _absent_targets(scene: _Scene, rng: np.random.Generator) -> list[_Target]:
         ]
         if colors and rng.random() < 0.5:
             options.append(_Target((f"the {_pick(rng, colors)} {noun}",)))
-    things = [t for t in _ABSENT_THINGS if t not in scene.nouns]
-    thing = _pick(rng, things)
-    options.append(_Target((f"the {thing}", f"the {thing} in the {side} hand", f"the active {thing}")))
+    thing = _pick(rng, [t for t in _ABSENT_THINGS if t not in scene.nouns])
+    options.append(_Target((f"the {thing}", f"the {thing}", f"the {thing} in the {side} hand", f"the active {thing}")))
+    active_noun = scene.active.category if scene.active else None
+    thing = _pick(rng, [t for t in _UNTOUCHED_THINGS if t != active_noun])
+    options.append(_Target(_active_descriptions(thing, (side,), held)))
 
     chosen: list[_Target] = []
     for option in _draw(rng, options, len(options)):
@@ -693,7 +706,7 @@ def _chats(scene: _Scene, verb: str | None, rng: np.random.Generator) -> list[_C
     missing = [c for c in CATEGORIES if c not in scene.nouns]
     if scene.active:
         chats += _chats_on_active(scene, rng)
-    not_held = sorted(n for n in scene.nouns if scene.active is None or n != scene.active.category) + missing[:0]
+    not_held = sorted(n for n in scene.nouns if scene.active is None or n != scene.active.category)
     wrong = _pick(rng, not_held) if not_held and rng.random() < 0.5 else _pick(rng, missing) if missing else None
     if wrong:
         a_wrong = _indefinite(wrong)
@@ -777,7 +790,7 @@ def _chats_on_active(scene: _Scene, rng: np.random.Generator) -> list[_Chat]:
 
 # Below this share of the picture an object is a speck: neither listed nor denied.
 _SPECK = 0.0006
-_LISTED = 5
+_LISTED = 4
 
 
 def _chats_on_clutter(scene: _Scene, missing: Sequence[str], rng: np.random.Generator) -> list[_Chat]:
@@ -798,7 +811,8 @@ def _chats_on_clutter(scene: _Scene, missing: Sequence[str], rng: np.random.Gene
             be = "are" if sum(counts.values()) > 1 else "is"
             listing = f"{_capital(_listing(names))} {be} {'also ' if scene.active else ''}on the {surface}."
         else:
-            listing = f"Nothing {'else ' if scene.active else ''}is on the {surface}."
+            # Not "nothing": the facts may leave out things that have no name in them.
+            listing = f"I can name nothing {'else ' if scene.active else ''}on the {surface}."
         questions = else_ if scene.active else plain + else_[1:2]
         chats += [
             _Chat(listing, questions, ("List the remaining objects.",) if scene.active else ("List the objects.",))
@@ -870,7 +884,7 @@ def annotate(facts: SceneFacts, rng: np.random.Generator, split: str) -> list[di
     for chat in _draw(rng, chats, len(chats)):
         if chat not in chosen:
             chosen.append(chat)
-    for chat in chosen[: int(rng.integers(4, 6))]:
+    for chat in chosen[: int(rng.integers(4, 6)) + (not scene.hands)]:
         questions = _draw(rng, chat.questions, int(rng.integers(2, 5)))
         if split == "test" and chat.test_questions:
             questions = [_pick(rng, chat.test_questions), *questions[:3]]
@@ -1029,25 +1043,3 @@ def _like(model: str, word: str) -> str:
     if model.isupper():
         return word.upper()
     return _capital(word) if model[0].isupper() else word
-
-
-def mirror_group(group: Group) -> Group:
-    """The group of the mirrored picture, whose index map is mirrored with its values kept.
-
-    Targets stay in the order left hand, right hand, object: where both hands are named, they trade mask indices.
-    """
-    swap: Callable[[str], str] = mirror_text
-    tokens, ids, answer = list(group.tokens), list(group.masks_idx), group.answer
-    if "left hand" in tokens and "right hand" in tokens:
-        a, b = tokens.index("left hand"), tokens.index("right hand")
-        ids[a], ids[b] = ids[b], ids[a]
-    else:
-        tokens, answer = [swap(t) for t in tokens], swap(answer)
-    return replace(
-        group,
-        tokens=tuple(tokens),
-        masks_idx=tuple(ids),
-        answer=answer,
-        caption=swap(group.caption),
-        questions=tuple(replace(q, query=swap(q.query)) for q in group.questions),
-    )
