@@ -1,13 +1,14 @@
 """Procedural objects: the 16 HOI4D categories, and everyday things beside them, each with places to grasp it.
 
 Lengths are metres, z is up and every object rests on z = 0 around the origin. An object names one colour, the one that
-most of its surface shows, because the scene's descriptions and queries are made from it.
+most of its surface shows, because the scene's descriptions and queries are made from it; what has a handle and a blade
+(scissors, pliers, knives) is named, as people do, by the colour of its handle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import cv2
@@ -49,12 +50,12 @@ PALETTE: dict[str, tuple[tuple[int, int, int], ...]] = {
     "brown": ((118, 74, 42), (94, 60, 36), (140, 90, 55)),
     "beige": ((220, 200, 165), (205, 186, 150), (228, 212, 182)),
     "cyan": ((60, 190, 205), (40, 170, 190), (75, 205, 212)),
-    "silver": ((190, 192, 196), (205, 207, 210), (176, 178, 182)),
+    "silver": ((205, 207, 211), (216, 217, 220), (196, 198, 202)),
 }
 
 GRAY = linear_rgb((150, 150, 155))
 DARK = linear_rgb((35, 35, 38))
-STEEL = linear_rgb((200, 202, 205))
+STEEL = linear_rgb((212, 214, 217))
 
 GraspKind = Literal["power", "pinch", "palm"]
 
@@ -85,7 +86,8 @@ class ObjectModel:
 
     Attributes:
         category: name as in `annexe_demo.data.facts.CATEGORIES`, or that of another everyday thing.
-        color: name of the colour that most of its surface shows, one of `annexe_demo.data.facts.COLORS`.
+        color: name of the colour that most of its surface, or the handle of a tool, shows; one of
+            `annexe_demo.data.facts.COLORS`.
         parts: its meshes.
         grasps: places to take it; one that comes up twice is twice as likely.
         radius: of the circle around the origin that holds it, seen from above.
@@ -125,7 +127,7 @@ class Paint:
     def material(self, roughness: float = 0.45) -> dict[str, Any]:
         """Material of a `Part`; silver is bare metal."""
         if self.name == "silver":
-            return {"color": self.color, "roughness": min(roughness, 0.35), "metalness": 0.85}
+            return {"color": self.color, "roughness": min(roughness, 0.3), "metalness": 0.65}
         return {"color": self.color, "roughness": roughness}
 
 
@@ -158,8 +160,10 @@ def pick_paint(rng: np.random.Generator, names: Sequence[str] | None = None) -> 
     name = str(rng.choice(list(names or COLORS)))
     anchors = PALETTE[name]
     anchor = np.array(anchors[rng.integers(len(anchors))], float)
+    # The eye sees a tint on a neutral colour long before it sees one on a strong colour.
+    tint = 2 if name in ("white", "black", "gray", "silver") else 5
     for _ in range(8):
-        srgb = np.clip(anchor + rng.normal(0, 8, 3), 8, 252)
+        srgb = np.clip(anchor + rng.normal(0, 7) + rng.normal(0, tint, 3), 8, 252)
         if name == "silver" or nearest_color(srgb) == name:
             return Paint(name, linear_rgb(srgb))
     return Paint(name, linear_rgb(anchor))
@@ -177,11 +181,12 @@ def _surface(
     if paint.name == "silver" or rng.random() >= printed:
         return paint.material(roughness)
     kind = str(rng.choice(list(kinds) or ["label", "label", "stripe", "floral", "speckle", "noise"]))
-    texture = make_texture(rng, kind, paint.srgb, rng.uniform(20, 250, 3), 256)
-    share = (np.abs(texture.astype(float) - paint.srgb).max(axis=-1) < 45).mean()
-    if share < 0.6:
-        return paint.material(roughness)
-    return {"texture": texture, "roughness": roughness}
+    for _ in range(3):
+        texture = make_texture(rng, kind, paint.srgb, rng.uniform(20, 250, 3), 256)
+        share = (np.abs(texture.astype(float) - paint.srgb).max(axis=-1) < 45).mean()
+        if share >= 0.6:
+            return {"texture": texture, "roughness": roughness}
+    return paint.material(roughness)
 
 
 def _wood(rng: np.random.Generator, names: Sequence[str] = ("brown", "brown", "beige")) -> tuple[str, dict[str, Any]]:
@@ -238,15 +243,15 @@ def _bow(start: Sequence[float], reach: float, half_height: float, count: int = 
     return bow + np.asarray(start, float)
 
 
-def _disc(radius: float, low: float, high: float, round_by: float = 0.0) -> Mesh:
+def _disc(radius: float, low: float, high: float, round_by: float = 0.0, segments: int = 56) -> Mesh:
     """A solid cylinder about z."""
     r = min(round_by, radius / 2, (high - low) / 2)
     if r <= 0:
-        return lathe([(0, low), (radius, low), (radius, high), (0, high)])
+        return lathe([(0, low), (radius, low), (radius, high), (0, high)], segments)
     corner = [(r * np.sin(a), r * np.cos(a)) for a in np.linspace(0, np.pi / 2, 4)]
     lower = [(radius - r + dx, low + r - dz) for dx, dz in corner]
     upper = [(radius - r + dx, high - r + dz) for dx, dz in corner[::-1]]
-    return lathe([(0, low), *lower, *upper, (0, high)])
+    return lathe([(0, low), *lower, *upper, (0, high)], segments)
 
 
 # The 16 categories
@@ -363,7 +368,7 @@ def _trash_can(rng: np.random.Generator, paint: Paint) -> Build:
         dome += [((top + 0.004) * np.cos(a), height + 0.006 + (lid_top - height) * np.sin(a))
                  for a in np.linspace(0.15, np.pi / 2 - 0.02, 10)]  # fmt: skip
         dome += [(0, lid_top + 0.006)]
-        lid = paint.material(0.35) if rng.random() < 0.7 else {"color": DARK, "roughness": 0.4}
+        lid = paint.material(0.35)  # seen from above it is most of the bin
         opening = float(rng.choice([0.0, rng.uniform(0.4, 1.2)]))
         hinge = np.array([0, top, height])
         swing = rx(-opening)
@@ -423,7 +428,7 @@ def _kettle(rng: np.random.Generator, paint: Paint) -> Build:
     if rng.random() < 0.4:  # the base of an electric one
         parts = [part.transformed(np.eye(3), (0, 0, 0.018)) for part in parts]
         parts.append(Part.of(_disc(radius * 1.08, 0, 0.018, 0.004), DARK))
-        grasps = [_grasp(g.kind, g.point + 0.018 * Z, g.axis, g.approach, g.width) for g in grasps]
+        grasps = [replace(grasp, point=grasp.point + 0.018 * Z) for grasp in grasps]
     return paint.name, parts, grasps + [_grasp("power", (0, 0, height * 0.5), Z, None, radius * 0.9)]
 
 
@@ -632,9 +637,6 @@ def _chair(rng: np.random.Generator, paint: Paint) -> Build:
         lean = seat * (0.46 + 0.06 * middle)
         parts.append(Part.of(box((seat * 0.98, 0.022, back * tall), (0, lean, height + back * middle), 0.009),
                              **material))  # fmt: skip
-    # Lowest points of the legs' slanted caps may dip under the floor by a fraction of a millimetre.
-    low = min(part.vertices[:, 2].min() for part in parts)
-    parts = [part.transformed(np.eye(3), (0, 0, -low)) for part in parts]
     grasps = [_grasp("pinch", (k * seat, seat * 0.52, height + back * 0.98), Y, [-Z], 0.024) for k in (-0.35, 0, 0.35)]
     grasps += [_grasp("power", (x * seat * 0.44, seat * 0.49, height + back * 0.3), Z, None, 0.012) for x in (-1, 1)]
     return name, parts, grasps
@@ -668,10 +670,10 @@ def _toy_car(rng: np.random.Generator, paint: Paint) -> Build:
         Part.of(_standing(glass, width * 1.01), DARK, roughness=0.1),
     ]
     # The windscreen: a dark slab along the slope of the front.
-    foot, roof = glass[3] + (length * 0.012, 0), glass[2] + (length * 0.012, 0)
-    if style != 1:
-        slab = np.array([foot - (0.012, 0), foot + (0.002, 0), roof + (0.002, 0), roof - (0.012, 0)])
-        parts.append(Part.of(_standing(slab, width * 0.82), DARK, roughness=0.1))
+    reach = length * (0.034 if style == 1 else 0.012)
+    foot, roof = glass[3] + (reach, 0), glass[2] + (reach, 0)
+    slab = np.array([foot - (0.012, 0), foot + (0.002, 0), roof + (0.002, 0), roof - (0.012, 0)])
+    parts.append(Part.of(_standing(slab, width * 0.82), DARK, roughness=0.1))
     tyre = lathe([(0, -0.004), (wheel * 0.6, -0.005), (wheel * 0.94, -0.004), (wheel, -0.002), (wheel, 0.006),
                   (wheel * 0.94, 0.008), (0, 0.008)], 28)  # fmt: skip
     hub = lathe([(0, 0), (wheel * 0.5, 0), (wheel * 0.5, 0.0095), (0, 0.0095)], 20)
@@ -730,7 +732,7 @@ def _knife(rng: np.random.Generator, paint: Paint) -> Build:
                              (-handle / 2, 0.014)]), 2, closed=True)  # fmt: skip
     # It lies flat, the blade's side up: that is how a knife rests and how its outline shows from above.
     parts = [
-        Part.of(place(blade, t=(handle / 2 - 0.002, 0, 0)), STEEL, metalness=0.9, roughness=0.25),
+        Part.of(place(blade, t=(handle / 2 - 0.002, 0, 0)), STEEL, metalness=0.75, roughness=0.25),
         Part.of(extrude(grip, 0.015, 0, 0.005), **paint.material(0.5)),
     ]
     for x in (-0.025, 0.025):
@@ -740,7 +742,8 @@ def _knife(rng: np.random.Generator, paint: Paint) -> Build:
 
 
 def _disc_at(radius: float, low: float, high: float, at: Sequence[float]) -> Mesh:
-    return place(_disc(radius, low, high), t=(at[0], at[1], 0))
+    """A small disc, such as a button, at (x, y)."""
+    return place(_disc(radius, low, high, segments=18), t=(at[0], at[1], 0))
 
 
 def _scissors(rng: np.random.Generator, paint: Paint) -> Build:
@@ -753,7 +756,7 @@ def _scissors(rng: np.random.Generator, paint: Paint) -> Build:
         blade = np.array([(-0.012, -0.005), (length * 0.9, -0.003), (length, 0.002 * side), (length * 0.6, 0.006),
                           (-0.012, 0.005)])  # fmt: skip
         parts.append(Part.of(place(extrude(blade, 0.0018, 0.004 + 0.001 * side), blade_turn), STEEL,
-                             metalness=0.9, roughness=0.25))  # fmt: skip
+                             metalness=0.75, roughness=0.25))  # fmt: skip
         # The blades cross at the pivot: the one that turns left has its loop on the right.
         cx, cy = -0.062, -side * 0.026
         loop = np.column_stack([cx + 0.026 * np.cos(around), cy + 0.017 * np.sin(around), 0 * around + 0.006])
@@ -763,8 +766,7 @@ def _scissors(rng: np.random.Generator, paint: Paint) -> Build:
         center = handle_turn @ np.array([cx, cy, 0.006])
         grasps.append(_grasp("pinch", center, Y, [-Z, X, (0.6, 0, -0.8)], 0.03))
     parts.append(Part.of(_disc(0.0045, 0.0015, 0.0085, 0.001), STEEL, metalness=0.9, roughness=0.3))
-    low = min(part.vertices[:, 2].min() for part in parts)
-    return paint.name, [part.transformed(np.eye(3), (0, 0, -low)) for part in parts], grasps
+    return paint.name, parts, grasps
 
 
 def _pliers(rng: np.random.Generator, paint: Paint) -> Build:
@@ -781,8 +783,6 @@ def _pliers(rng: np.random.Generator, paint: Paint) -> Build:
                         (0.01, side * 0.014)])  # fmt: skip
         parts.append(Part.of(place(grip, rz(-side * opening * 0.3)), **paint.material(0.5)))
         parts.append(Part.of(place(extrude(jaw, 0.012, 0.004, 0.0015), rz(side * opening * 0.3)), **jaw_metal))
-    low = min(part.vertices[:, 2].min() for part in parts)
-    parts = [part.transformed(np.eye(3), (0, 0, -low)) for part in parts]
     return paint.name, parts, [_grasp("power", (-0.07, 0, 0.01), X, None, 0.022)] * 3
 
 
@@ -846,7 +846,7 @@ def _can(rng: np.random.Generator, paint: Paint) -> Build:
     body = [(0, 0.002), (radius * 0.78, 0), (radius * 0.84, 0), (radius, 0.008), (radius, height - 0.012)]
     body += [(radius * 0.86, height - 0.001), (radius * 0.84, height)]
     lid = [(radius * 0.84, height), (radius * 0.82, height), (radius * 0.78, height - 0.004), (0, height - 0.004)]
-    steel = {"color": STEEL, "metalness": 0.9, "roughness": 0.25}
+    steel = {"color": STEEL, "metalness": 0.75, "roughness": 0.25}
     parts = [
         Part.of(lathe(body), **_surface(rng, paint, 0.7, 0.3, ["label"])),
         Part.of(lathe(lid), **steel),
@@ -888,11 +888,11 @@ def _phone(rng: np.random.Generator, paint: Paint) -> Build:
     if face_up:
         lit = rng.random() < 0.3
         glass = extrude(_rounded(width - 0.003, depth - 0.003, 0.01), 0.0006, thick - 0.0004)
-        screen = box((width - 0.008, depth - 0.012, 0.0004), (0, 0, thick + 0.0001), 0.0001)
         parts.append(Part.of(glass, linear_rgb((12, 12, 14)), roughness=0.08))
-        if lit:
-            picture = make_texture(rng, "photo", rng.uniform(20, 250, 3), rng.uniform(20, 250, 3), 128)
-            parts.append(Part.of(screen, texture=picture, roughness=0.1))
+        if lit:  # a notice on the dark screen
+            notice = box((width * 0.85, depth * 0.2, 0.0004), (0, depth * 0.15, thick + 0.0003), 0.0001)
+            picture = make_texture(rng, "poster", rng.uniform(20, 250, 3), rng.uniform(20, 250, 3), 128)
+            parts.append(Part.of(notice, texture=picture, roughness=0.1))
         name = "black"
     else:
         for k in range(int(rng.integers(1, 4))):
@@ -944,6 +944,8 @@ def _round_fruit(radius: float, dimple: float, squash: float = 0.92) -> Mesh:
 
 def _apple(rng: np.random.Generator, _: Paint) -> Build:
     paint = pick_paint(rng, ["red", "red", "green", "yellow"])
+    if paint.name == "green":  # of leaves and bottles; apples are lighter
+        paint = Paint("green", linear_rgb(np.array((112, 172, 62)) + rng.normal(0, 5, 3)))
     radius = rng.uniform(0.034, 0.042)
     body = _round_fruit(radius, 0.22)
     top = body[0][:, 2].max()
@@ -968,7 +970,7 @@ def _orange(rng: np.random.Generator, _: Paint) -> Build:
 
 
 def _banana(rng: np.random.Generator, _: Paint) -> Build:
-    paint = pick_paint(rng, ["yellow", "yellow", "yellow", "green"])
+    paint = pick_paint(rng, ["yellow"])
     bend, thick = rng.uniform(0.08, 0.1), rng.uniform(0.015, 0.019)
     angles = np.linspace(-0.95, 0.95, 26)
     path = np.column_stack([bend * np.sin(angles), bend * np.cos(angles) - bend * 0.85, 0 * angles + thick])
@@ -981,8 +983,6 @@ def _banana(rng: np.random.Generator, _: Paint) -> Build:
                 linear_rgb((125, 110, 40))),
         Part.of(tube([path[0] + (0.001, 0, 0), path[0] + (-0.003, -0.004, 0)], 0.004, 8), linear_rgb((50, 40, 25))),
     ]  # fmt: skip
-    low = min(part.vertices[:, 2].min() for part in parts)
-    parts = [part.transformed(np.eye(3), (0, 0, -low)) for part in parts]
     middle = path[len(path) // 2]
     return paint.name, parts, [_grasp("pinch", middle, Y, [-Z], 2 * thick)] * 2
 
@@ -1032,21 +1032,16 @@ def _plate(rng: np.random.Generator, paint: Paint) -> Build:
     outside = [
         (0, 0),
         (radius * 0.55, 0),
-        (radius * 0.58, 0.003),
-        (radius * 0.7, height * 0.45),
+        (radius * 0.6, 0.002),
+        (radius * 0.72, height * 0.5),
         (radius, height - 0.002),
     ]
-    upper = [
-        (radius, height),
-        (radius * 0.97, height),
-        (radius * 0.72, height * 0.6),
-        (radius * 0.6, 0.006),
-        (0, 0.005),
-    ]
+    well = [(radius * 0.72, height * 0.68), (radius * 0.67, height * 0.6), (radius * 0.62, 0.006), (0, 0.0045)]
+    upper = [(radius, height), (radius * 0.97, height), *well]
     parts = [Part.of(lathe(outside + upper[:1]), **paint.material(0.2)), Part.of(lathe(upper), **paint.material(0.2))]
     if rng.random() < 0.4:
         inner, outer = radius * 0.86, radius * 0.92
-        slope = (height - height * 0.6) / (radius * 0.25)
+        slope = (height - height * 0.68) / (radius * 0.25)
         ring = [(r, height - (radius * 0.97 - r) * slope + 0.0004) for r in (outer, inner)]
         parts.append(Part.of(lathe(ring), _other(rng), roughness=0.2))
     return paint.name, parts, _rim_pinches(radius * 0.97, height + 0.008, 10, 0.005)
@@ -1062,8 +1057,6 @@ def _cloth(rng: np.random.Generator, paint: Paint) -> Build:
         shift = (*rng.normal(0, 0.002, 2), thick * (k + 0.5))
         layer = box((width * rng.uniform(0.96, 1), depth * rng.uniform(0.96, 1), thick * 1.05), bevel=thick * 0.5)
         parts.append(Part.of(place(layer, rz(rng.normal(0, 0.015)), shift), bump=0.3, bump_frequency=250.0, **material))
-    low = min(part.vertices[:, 2].min() for part in parts)
-    parts = [part.transformed(np.eye(3), (0, 0, -low)) for part in parts]
     top = thick * layers
     grasps = [_grasp("palm", (0, 0, top), X, [-Z], 0), _grasp("pinch", (0, -depth * 0.45, top * 0.5), Z, [Y], top)]
     return paint.name, parts, grasps
@@ -1096,6 +1089,14 @@ _MISC_COLORS: dict[str, Sequence[str]] = {
 _PLASTIC_COLORS = tuple(name for name in COLORS if name != "silver")
 
 
+def _model(category: str, build: Build) -> ObjectModel:
+    """The object, set down so that its lowest point is at z = 0."""
+    color, parts, grasps = build
+    down = -min(part.vertices[:, 2].min() for part in parts) * Z
+    parts = [part.transformed(np.eye(3), down) for part in parts]
+    return ObjectModel(category, color, parts, [replace(grasp, point=grasp.point + down) for grasp in grasps])
+
+
 def make_object(category: str, rng: np.random.Generator, colors: Sequence[str] | None = None) -> ObjectModel:
     """An object of one of the 16 categories.
 
@@ -1111,8 +1112,7 @@ def make_object(category: str, rng: np.random.Generator, colors: Sequence[str] |
     if category not in CATEGORY_MAKERS:
         raise ValueError(f"category must be one of {', '.join(CATEGORY_MAKERS)} but got {category!r}")
     default = _CATEGORY_COLORS.get(category, COLORS if category in _METAL_PLAUSIBLE else _PLASTIC_COLORS)
-    color, parts, grasps = CATEGORY_MAKERS[category](rng, pick_paint(rng, colors or default))
-    return ObjectModel(category, color, parts, grasps)
+    return _model(category, CATEGORY_MAKERS[category](rng, pick_paint(rng, colors or default)))
 
 
 def make_misc(rng: np.random.Generator, category: str | None = None) -> ObjectModel:
@@ -1121,5 +1121,4 @@ def make_misc(rng: np.random.Generator, category: str | None = None) -> ObjectMo
     if category not in MISC_MAKERS:
         raise ValueError(f"category must be one of {', '.join(MISC_MAKERS)} but got {category!r}")
     paint = pick_paint(rng, _MISC_COLORS.get(category, _PLASTIC_COLORS))
-    color, parts, grasps = MISC_MAKERS[category](rng, paint)
-    return ObjectModel(category, color, parts, grasps)
+    return _model(category, MISC_MAKERS[category](rng, paint))
