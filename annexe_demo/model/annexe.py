@@ -1,0 +1,257 @@
+"""`AnnexeModel`: text generation and mask generation as one network, with its five losses.
+
+Follows ANNEXE (arXiv 2504.01472): L_des and L_ans (token cross-entropy of the two branches), L_cls (mask indicator),
+L_pxl (pixel grounding) and L_dep (depth), weighted 1, 1, 1, 3 and 0.5. Unlike the released code, the indicator reads the
+query's own state and nothing of the answer, so training and inference see the same thing and repeat exactly.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from annexe_demo.data.facts import CATEGORIES, COLORS
+
+from .mask_generation import REGIONS, GroundFeatures, GroundImageEncoder, MaskIndicator, PixelGroundingDecoder
+from .text_generation import CompactTextGeneration, VisualTokens
+
+LOSS_WEIGHTS = {"des": 1.0, "ans": 1.0, "cls": 1.0, "pxl": 3.0, "dep": 0.5}
+IGNORE = -100
+
+
+@dataclass
+class AnnexeConfig:
+    """Sizes of the network, and the words its object head knows."""
+
+    backbone: str = "tf_efficientnet_lite0"
+    width: int = 192
+    hidden_size: int = 320
+    layers: int = 6
+    heads: int = 5
+    vocab_size: int = 2048
+    image_size: int = 512  # the longer side of the network's input, pixels
+    categories: tuple[str, ...] = (*CATEGORIES, "other object")
+    colors: tuple[str, ...] = COLORS
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps({"model_type": "annexe", **asdict(self)}, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> AnnexeConfig:
+        """Raises ValueError for a config of another model or with settings this version does not know."""
+        values = json.loads(path.read_text())
+        if values.pop("model_type", None) != "annexe":
+            raise ValueError(f"{path} must have model_type 'annexe'")
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"{path} has settings this version does not know: {', '.join(sorted(unknown))}")
+        for name in ("categories", "colors"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)
+
+
+@dataclass
+class Batch:
+    """B pictures, each with its packed text: analysis first, then several queries with their answers.
+
+    Attributes:
+        pixels: (B, 3, h, w), -1 to 1.
+        ids: (B, T) token ids.
+        segments: (B, T); 0 analysis, 1.. one number a query with its answer, -1 padding.
+        positions: (B, T) offsets after the visual tokens; every query starts where the analysis ends.
+        labels: (B, T) next-token targets, `IGNORE` where nothing is predicted.
+        queries: (Q, 2) picture and position of each query's ``<answer>`` token; targets: (Q,) 1 has a target, 0 none,
+            -1 the question asks for no mask.
+        prompts: (N, 2) picture and position of each ``<MSK>`` to ground, sorted by picture; masks: (N, h/4, w/4) bool.
+        regions: (B, h/4, w/4) long; categories, colors: (B, h/8, w/8) long, `IGNORE` where unknown.
+        depth: (B, h/4, w/4), 0 to 1 per picture; NaN where unknown.
+    """
+
+    pixels: Tensor
+    ids: Tensor
+    segments: Tensor
+    positions: Tensor
+    labels: Tensor
+    queries: Tensor
+    targets: Tensor
+    prompts: Tensor
+    masks: Tensor
+    regions: Tensor
+    categories: Tensor
+    colors: Tensor
+    depth: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+
+class AnnexeModel(nn.Module):
+    """Unified analyzing, answering and pixel grounding of a first-person picture."""
+
+    limitations = (
+        "This compact model has learned from computer-generated scenes only. It knows sixteen kinds of objects and calls "
+        "others by the name of the nearest one; on real photographs it often misses or confuses hands and objects."
+    )
+
+    def __init__(self, config: AnnexeConfig):
+        super().__init__()
+        self.config = config
+        labels = len(config.categories) + len(config.colors)
+        self.ground_image_encoder = GroundImageEncoder(
+            config.backbone, config.width, len(config.categories), len(config.colors)
+        )
+        self.visual_tokens = VisualTokens(config.width, labels, config.hidden_size)
+        self.text_generation = CompactTextGeneration(config.vocab_size, config.hidden_size, config.layers, config.heads)
+        self.mask_indicator = MaskIndicator(config.hidden_size)
+        self.to_prompt = nn.Sequential(
+            nn.LayerNorm(config.hidden_size),
+            nn.Linear(config.hidden_size, config.hidden_size),
+            nn.GELU(),
+            nn.Linear(config.hidden_size, config.width),
+        )
+        self.pixel_grounding_decoder = PixelGroundingDecoder(config.width)
+
+    @property
+    def device(self) -> torch.device:
+        return self.visual_tokens.place.device
+
+    def train(self, mode: bool = True) -> AnnexeModel:
+        """Batch norms keep their ImageNet statistics: those of rendered pictures would not fit photographs."""
+        super().train(mode)
+        for module in self.ground_image_encoder.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def encode_image(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor]:
+        """(B, 3, h, w), -1 to 1 -> features and visual tokens (B, V, hidden). h and w must be multiples of 32."""
+        if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] % 32 or pixels.shape[3] % 32:
+            raise ValueError(f"pixels must be (B, 3, h, w) with h and w multiples of 32 but got {tuple(pixels.shape)}")
+        features = self.ground_image_encoder(pixels)
+        return features, self.visual_tokens(features)
+
+    def ground(self, features: GroundFeatures, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask logits (N, h/4, w/4) and IoU logits (N,) of one picture's ``<MSK>`` states (N, hidden)."""
+        return self.pixel_grounding_decoder(features, self.to_prompt(states)[:, None])
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The five losses, unweighted, by name: des, ans, cls, pxl, dep."""
+        features, visual = self.encode_image(batch.pixels)
+        states = self._text_states(visual, batch)
+        losses = self._text_losses(states, batch)
+        at = batch.queries
+        asked = batch.targets >= 0
+        indicator = self.mask_indicator(states[at[:, 0], at[:, 1]])
+        losses["cls"] = _mean(
+            F.binary_cross_entropy_with_logits(indicator.float(), batch.targets.clamp_min(0).float(), reduction="none"),
+            asked,
+        )
+        losses["pxl"] = self._prompted_loss(features, states, batch) + region_loss(features, batch)
+        depth, valid = features.depth[:, 0].float(), batch.depth.isfinite()
+        losses["dep"] = _mean((depth - batch.depth.nan_to_num()).abs(), valid)
+        return losses
+
+    def _text_states(self, visual: Tensor, batch: Batch) -> Tensor:
+        """(B, T, hidden). A token sees the picture, the analysis, and what stands before it in its own query."""
+        b, v, _ = visual.shape
+        t = batch.ids.shape[1]
+        embeddings = torch.cat([visual, self.text_generation.embed(batch.ids).to(visual.dtype)], 1)
+        segments = torch.cat([batch.segments.new_zeros(b, v), batch.segments], 1)
+        causal = torch.ones(v + t, v + t, dtype=torch.bool, device=visual.device).tril()
+        same = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
+        positions = torch.cat([torch.arange(v, device=visual.device).expand(b, -1), v + batch.positions], 1)
+        states = self.text_generation(embeddings, attention_mask=(causal & same)[:, None], position_ids=positions)
+        return states[:, v:]
+
+    def _text_losses(self, states: Tensor, batch: Batch) -> dict[str, Tensor]:
+        losses = {}
+        for name, of_branch in (("des", batch.segments == 0), ("ans", batch.segments > 0)):
+            where = of_branch & (batch.labels != IGNORE)
+            logits = self.text_generation.logits(states[where]).float()
+            losses[name] = F.cross_entropy(logits, batch.labels[where]) if len(logits) else states.sum() * 0.0
+        return losses
+
+    def _prompted_loss(self, features: GroundFeatures, states: Tensor, batch: Batch) -> Tensor:
+        if not len(batch.prompts):
+            return states.sum() * 0.0
+        masks, scores = [], []
+        for picture in batch.prompts[:, 0].unique(sorted=True).tolist():
+            at = batch.prompts[batch.prompts[:, 0] == picture]
+            mask, score = self.ground(features[picture : picture + 1], states[picture, at[:, 1]])
+            masks.append(mask)
+            scores.append(score)
+        logits, score = torch.cat(masks).float(), torch.cat(scores).float()
+        truth = batch.masks.float()
+        with torch.no_grad():
+            found = logits > 0
+            iou = (found & batch.masks).sum((1, 2)) / (found | batch.masks).sum((1, 2)).clamp_min(1)
+        overlap = dice_loss(logits.sigmoid(), truth).mean()
+        edge = F.binary_cross_entropy_with_logits(logits, truth)
+        return overlap + 2 * edge + 0.1 * F.binary_cross_entropy_with_logits(score, iou)
+
+    def save_pretrained(self, folder: str | Path, tokenizer=None) -> None:
+        """Write config.json, model.safetensors in half precision, and the tokenizer's files."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.save(folder / "config.json")
+        half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in self.state_dict().items()}
+        save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> AnnexeModel:
+        """Read what `save_pretrained` wrote, as float32 in eval mode.
+
+        Raises:
+            FileNotFoundError: config.json or model.safetensors is not in the folder.
+            ValueError: the config is of another model.
+        """
+        from safetensors.torch import load_file
+
+        folder = Path(folder)
+        for name in ("config.json", "model.safetensors"):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(
+                    f"a model folder must hold config.json and model.safetensors but {folder / name} is missing"
+                )
+        model = cls(AnnexeConfig.load(folder / "config.json"))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        return model.float().to(device).eval()
+
+
+def region_loss(features: GroundFeatures, batch: Batch) -> Tensor:
+    """Deep supervision of the ground image encoder: what every pixel is, before any query prompts a mask.
+
+    It teaches hands and active objects at every pixel of every picture, not only where a query happens to ask.
+    """
+    logits = features.regions.float()
+    weight = logits.new_tensor([1.0, 2.0, 2.0, 3.0])
+    loss = F.cross_entropy(logits, batch.regions, weight)
+    truth = F.one_hot(batch.regions, len(REGIONS)).permute(0, 3, 1, 2).float()[:, 1:]
+    present = truth.flatten(2).any(2)
+    loss = loss + _mean(dice_loss(logits.softmax(1)[:, 1:], truth), present)
+    for kind, target in ((features.categories, batch.categories), (features.colors, batch.colors)):
+        known = target != IGNORE
+        if known.any():
+            loss = loss + 0.3 * F.cross_entropy(kind.float(), target, ignore_index=IGNORE)
+    return loss
+
+
+def dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
+    """1 - Dice of (..., h, w) maps, one value a map."""
+    overlap = (probability * truth).sum((-2, -1))
+    return 1 - (2 * overlap + 1) / (probability.sum((-2, -1)) + truth.sum((-2, -1)) + 1)
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """Mean over the true places; 0 (with a gradient of 0) where there are none."""
+    return (values * where).sum() / where.sum().clamp_min(1)

@@ -1,0 +1,361 @@
+"""From a photo and a question to a stream of events. Knows the model and pictures; knows no page, command line or API.
+
+    pipe = AnnexePipeline.from_pretrained("weights/annexe-mini")
+    session = pipe.open("photo.jpg")                 # the picture is encoded here, once
+    for event in session.analyze(): ...
+    for event in session.ask("Please segment the right hand."): ...
+
+All that belongs to one visitor and one picture lives on the `Session`: encoded picture, prefix cache, history. The model
+holds none of it, so any number of sessions take turns on one pipeline without mixing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Before torch: with OpenMP's spinning threads, a second busy process slows both tenfold.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import DynamicCache, PreTrainedTokenizerFast
+
+from .events import Branch, DepthMap, Done, Event, Grounding, TextDelta
+from .images import load_image
+from .model.annexe import AnnexeModel
+from .model.text_generation import (
+    ANALYSIS,
+    ANSWER,
+    EOS,
+    MSK,
+    PHRASE,
+    PHRASE_END,
+    QUERY,
+    SPECIAL_TOKENS,
+    encode_query,
+)
+
+MAX_QUERY_CHARACTERS = 2000
+MAX_QUERY_TOKENS = 256
+MAX_NEW_TOKENS = {"analysis": 80, "answer": 128}
+MAX_TARGETS = 8
+INDICATOR_THRESHOLD = 0.5
+NO_TARGET = "There is no suitable results of your query."
+
+
+class QueryError(ValueError):
+    """A query that cannot be asked; the message is a sentence for the person who wrote it."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One query of a session with all that came of it."""
+
+    query: str
+    answer: str
+    groundings: tuple[Grounding, ...]
+    indicator: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The events of one analysis and one answer, collected.
+
+    Attributes:
+        analysis, answer: complete texts; the answer writes its targets as ``<MSK_0>``, ``<MSK_1>``, ...
+        groundings: one per target, masks of shape (H, W) in the photo's own size.
+        depth: (H, W) float32, 0 (nearest) to 1 (farthest).
+        indicator: mask indicator of the query, see `Done`.
+    """
+
+    analysis: str
+    answer: str
+    groundings: list[Grounding]
+    depth: np.ndarray = field(repr=False)
+    indicator: float | None
+
+
+class AnnexePipeline:
+    """A loaded model, ready to open photos.
+
+    Args:
+        model: in eval mode, on its device.
+        tokenizer: the model's own.
+        name: shown to people.
+    """
+
+    def __init__(self, model: AnnexeModel, tokenizer: PreTrainedTokenizerFast, name: str = "annexe"):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+
+    @classmethod
+    def from_pretrained(
+        cls, path: str | os.PathLike[str], device: str | torch.device | None = None, revision: str | None = None
+    ) -> AnnexePipeline:
+        """Load a model folder, or a model of the Hugging Face Hub by its id.
+
+        Args:
+            path: a folder that `AnnexeModel.save_pretrained` wrote, or ``"user/name"``.
+            device: where to run; CUDA where there is one, else the CPU.
+            revision: commit, branch or tag of a Hub model.
+
+        Raises:
+            FileNotFoundError: neither a model folder nor a model of the Hub that can be reached.
+            ValueError: the folder holds another kind of model.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            folder = _download(str(path), revision)
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model = AnnexeModel.from_pretrained(folder, device)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        return cls(model, tokenizer, Path(path).resolve().name if Path(path).is_dir() else str(path))
+
+    @property
+    def limitations(self) -> str:
+        """What the model cannot do, in sentences for the page."""
+        return self.model.limitations
+
+    def open(self, image: Any) -> Session:
+        """Encode a photo: a path, bytes, a PIL image or an (H, W, 3) uint8 array. Raises `ImageError`."""
+        return Session(self, load_image(image))
+
+    def __call__(self, image: Any, query: str) -> Result:
+        """Analyze a photo and answer one query about it. Raises `ImageError`, `QueryError`."""
+        check_query(query)
+        session = self.open(image)
+        depth = next(e.depth for e in list(session.analyze()) if isinstance(e, DepthMap))
+        for _ in session.ask(query):
+            pass
+        turn = session.history[-1]
+        return Result(session.analysis or "", turn.answer, list(turn.groundings), depth, turn.indicator)
+
+
+class Session:
+    """One photo and the conversation about it. Made by `AnnexePipeline.open`.
+
+    `analyze` and `ask` are plain generators; closing one stops the work. One runs at a time: a second call waits.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, upright.
+        analysis: text of the analysis once it has been made, else None.
+        history: the turns that were completed, oldest first.
+    """
+
+    def __init__(self, pipe: AnnexePipeline, image: np.ndarray):
+        self.image = image
+        self.analysis: str | None = None
+        self.history: list[Turn] = []
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self._cache = DynamicCache(config=pipe.model.text_generation.language_model.config)
+        with torch.inference_mode():
+            self._features, self._visual = pipe.model.encode_image(self._pixels())
+
+    def analyze(self) -> Iterator[Event]:
+        """Describe the interaction: a `DepthMap`, `TextDelta`s, `Done`. The text is made once and repeated after that."""
+        yield DepthMap(self._depth())
+        if self.analysis is not None:
+            yield TextDelta("analysis", self.analysis)
+            yield Done("analysis", self.analysis)
+            return
+        with self._lock:
+            yield from self._analyze()
+
+    def ask(self, query: str) -> Iterator[Event]:
+        """Answer a query: `TextDelta`s, a `Grounding` right after each ``<MSK_k>``, `Done`.
+
+        The analysis is made first where there is none yet, without events. A query whose mask indicator is below
+        `INDICATOR_THRESHOLD` gets no masks, whatever the text says.
+
+        Raises:
+            QueryError: the query is empty or too long.
+        """
+        check_query(query)
+        with self._lock:
+            if self.analysis is None:
+                for _ in self._analyze():
+                    pass
+            yield from self._ask(query)
+
+    def _analyze(self) -> Iterator[Event]:
+        prefix = torch.cat([self._visual, self._embed([ANALYSIS])], 1)
+        for event in self._generate(prefix, "analysis", keep=True):
+            if isinstance(event, Done):
+                self.analysis = event.text
+            yield event
+
+    def _ask(self, query: str) -> Iterator[Event]:
+        ids = encode_query(self._pipe.tokenizer, query)[:MAX_QUERY_TOKENS]
+        groundings: list[Grounding] = []
+        for event in self._generate(self._embed([QUERY, *ids, ANSWER]), "answer", keep=False):
+            if isinstance(event, Grounding):
+                groundings.append(event)
+            elif isinstance(event, Done):
+                self.history.append(Turn(query, event.text, tuple(groundings), event.indicator))
+            yield event
+
+    def _generate(self, prefix: torch.Tensor, branch: Branch, keep: bool) -> Iterator[Event]:
+        """Greedy decoding after `prefix` (1, T, hidden). What it adds to the prefix cache stays only with `keep`, and
+        only when the text came to its end: a text that was stopped leaves the session as it was."""
+        model, start = self._pipe.model, self._cache.get_seq_length()
+        writer = _Writer(self._pipe.tokenizer)
+        indicator: float | None = None
+        finished = False
+        try:
+            state = self._advance(prefix)
+            if branch == "answer":
+                indicator = float(model.mask_indicator(state).sigmoid())
+            reason = "length"
+            for _ in range(MAX_NEW_TOKENS[branch]):
+                token = self._choose(state, branch, writer)
+                if token == EOS:
+                    reason = "stop"
+                    break
+                text = writer.add(token)
+                if text:
+                    yield TextDelta(branch, text)
+                state = self._advance(self._embed([token]))
+                if token == MSK and indicator is not None and indicator >= INDICATOR_THRESHOLD:
+                    yield self._ground(state, writer)
+            if text := writer.flush():
+                yield TextDelta(branch, text)
+            if branch == "answer" and not writer.targets and writer.text != NO_TARGET:
+                indicator = None  # a plain question: whether it has a mask was not asked
+            self._advance(self._embed([EOS]))
+            finished = True
+            yield Done(branch, writer.text, indicator, reason)
+        finally:
+            if not (keep and finished):
+                self._cache.crop(start)
+
+    def _advance(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Feed (1, T, hidden) to the language model; the state of the last position, (hidden,)."""
+        with torch.inference_mode():
+            return self._pipe.model.text_generation(embeddings, cache=self._cache)[0, -1]
+
+    def _choose(self, state: torch.Tensor, branch: Branch, writer: _Writer) -> int:
+        with torch.inference_mode():
+            logits = self._pipe.model.text_generation.logits(state)
+            logits[[t for t in range(len(SPECIAL_TOKENS)) if t not in writer.allowed(branch)]] = -torch.inf
+            return int(logits.argmax())
+
+    def _embed(self, ids: list[int]) -> torch.Tensor:
+        with torch.inference_mode():
+            model = self._pipe.model
+            return model.text_generation.embed(torch.tensor([ids], device=model.device))
+
+    def _ground(self, state: torch.Tensor, writer: _Writer) -> Grounding:
+        with torch.inference_mode():
+            logits, score = self._pipe.model.ground(self._features, state[None])
+            size = self.image.shape[:2]
+            mask = F.interpolate(logits[None].float(), size, mode="bilinear", align_corners=False)[0, 0] > 0
+        label, span = writer.targets[-1]
+        return Grounding(len(writer.targets) - 1, label, mask.cpu().numpy(), float(score.sigmoid()[0]), span)
+
+    def _pixels(self) -> torch.Tensor:
+        """The photo as the network's input (1, 3, h, w)."""
+        import cv2
+
+        model = self._pipe.model
+        h, w = network_size(self.image.shape[0], self.image.shape[1], model.config.image_size)
+        method = cv2.INTER_AREA if max(self.image.shape[:2]) > max(h, w) else cv2.INTER_CUBIC
+        small = cv2.resize(self.image, (w, h), interpolation=method)
+        return torch.from_numpy(small.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1).to(model.device)
+
+    def _depth(self) -> np.ndarray:
+        depth = F.interpolate(self._features.depth.float(), self.image.shape[:2], mode="bilinear", align_corners=False)[
+            0, 0
+        ]
+        depth = depth - depth.min()
+        return (depth / depth.max().clamp_min(1e-6)).cpu().numpy()
+
+
+class _Writer:
+    """Token ids -> readable text, and where in it the targets' names stand."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast):
+        self.text = ""
+        self.targets: list[tuple[str, tuple[int, int]]] = []
+        self._tokenizer = tokenizer
+        self._pending: list[int] = []
+        self._phrase: int | None = None
+        self._span: tuple[int, int] | None = None
+
+    def allowed(self, branch: Branch) -> set[int]:
+        """Special tokens that may come next."""
+        if branch == "analysis":
+            return {EOS}
+        if self._phrase is not None:
+            return {PHRASE_END}
+        if self._span is not None:
+            return {MSK}
+        return {EOS, PHRASE} if len(self.targets) < MAX_TARGETS else {EOS}
+
+    def add(self, token: int) -> str:
+        """Text that this token completes; '' while a character is still missing bytes."""
+        if token >= len(SPECIAL_TOKENS):
+            self._pending.append(token)
+            return self._take(self._tokenizer.decode(self._pending), partial=True)
+        written = self.flush()
+        if token == PHRASE:
+            self._phrase = len(self.text)
+        elif token == PHRASE_END and self._phrase is not None:
+            start = self._phrase + (len(self.text[self._phrase :]) - len(self.text[self._phrase :].lstrip()))
+            self._span, self._phrase = (start, len(self.text)), None
+        elif token == MSK:
+            span = self._span or (len(self.text), len(self.text))
+            mark = f"<MSK_{len(self.targets)}>"
+            self.targets.append((self.text[span[0] : span[1]], span))
+            self._span = None
+            self.text += mark
+            written += mark
+        return written
+
+    def flush(self) -> str:
+        """Text of bytes still held back."""
+        return self._take(self._tokenizer.decode(self._pending), partial=False) if self._pending else ""
+
+    def _take(self, text: str, partial: bool) -> str:
+        if partial and text.endswith("\ufffd"):
+            return ""
+        self._pending = []
+        if not self.text:
+            text = text.lstrip()
+        self.text += text
+        return text
+
+
+def check_query(query: str) -> str:
+    """Raises `QueryError` unless `query` is 1 to `MAX_QUERY_CHARACTERS` characters of text."""
+    if not isinstance(query, str):
+        raise QueryError(f"query must be text but got {type(query).__name__}")
+    if not 1 <= len(query.strip()) <= MAX_QUERY_CHARACTERS:
+        raise QueryError(f"query must be 1 to {MAX_QUERY_CHARACTERS:,} characters but got {len(query.strip()):,}")
+    return query
+
+
+def network_size(height: int, width: int, image_size: int) -> tuple[int, int]:
+    """(h, w) of the network's input for a photo: longer side `image_size`, both multiples of 32, at least 96."""
+    scale = image_size / max(height, width)
+    return max(96, round(height * scale / 32) * 32), max(96, round(width * scale / 32) * 32)
+
+
+def _download(repo_id: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = ["config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json"]
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise FileNotFoundError(f"model must be a folder or a Hub id but got {repo_id!r} ({reason})") from error
