@@ -31,8 +31,8 @@ def srgb_255(linear: Sequence[float] | np.ndarray) -> np.ndarray:
 def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease_degrees: float = 38.0) -> np.ndarray:
     """Unit normals of every face corner, smooth across flat edges and sharp across creases.
 
-    A corner averages, weighted by area, the faces that meet at its position and turn less than ``crease_degrees``
-    from its own face. Vertices at the same place (texture seams) count as one.
+    A corner averages, weighted by their angle there, the faces that meet at its position and turn less than
+    ``crease_degrees`` from its own face. Vertices at the same place (texture seams) count as one.
 
     Args:
         vertices: (N, 3) positions.
@@ -43,34 +43,47 @@ def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease_degrees: floa
         (3M, 3) normals, in the order of ``faces.ravel()``.
     """
     triangles = vertices[faces]
-    weighted = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    area = np.linalg.norm(weighted, axis=1, keepdims=True)
-    unit = np.where(area > 1e-14, weighted / np.maximum(area, 1e-14), [0.0, 0.0, 1.0])
+    cross = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    area = np.linalg.norm(cross, axis=1, keepdims=True)
+    unit = np.where(area > 1e-14, cross / np.maximum(area, 1e-14), [0.0, 0.0, 1.0])
+    own = np.repeat(unit, 3, axis=0)
+    weighted = own * _corner_angles(triangles, area).reshape(-1, 1)
     # Weld by position on a grid of 5 micrometres; hashing the cell is much faster than a row-wise np.unique.
     cell = np.round(vertices * 2e5).astype(np.int64)
     key = cell[:, 0] * 73856093 + cell[:, 1] * 135956237 + cell[:, 2] * 10937552251
     _, welded = np.unique(key, return_inverse=True)
-    corner = welded.reshape(-1)[faces].ravel()
+    place_of = welded.reshape(-1)[faces].ravel()
     if crease_degrees >= 70:
-        total = np.stack([np.bincount(corner, np.repeat(weighted[:, axis], 3)) for axis in range(3)], axis=1)
-        normals = total[corner]
-        own = np.repeat(unit, 3, axis=0)
+        total = np.stack([np.bincount(place_of, weighted[:, axis]) for axis in range(3)], axis=1)
+        normals = total[place_of]
     else:
-        face_of_corner = np.repeat(np.arange(len(faces)), 3)
-        order = np.argsort(corner, kind="stable")
-        sorted_faces = face_of_corner[order]
-        count = np.bincount(corner)
+        order = np.argsort(place_of, kind="stable")  # corners, those at the same place in a row
+        count = np.bincount(place_of)
         first = np.concatenate([[0], np.cumsum(count)[:-1]])
-        own = unit[face_of_corner]
-        normals = np.zeros((len(corner), 3))
+        normals = np.zeros((len(place_of), 3))
         cos_crease = np.cos(np.radians(crease_degrees))
         # One pass per neighbour rank; poles of a lathe have many, and 64 of them are enough for their average.
         for rank in range(min(int(count.max()), 64)):
-            neighbour = sorted_faces[np.minimum(first[corner] + rank, len(sorted_faces) - 1)]
-            smooth = (count[corner] > rank) & ((unit[neighbour] * own).sum(axis=1) > cos_crease)
-            normals += np.where(smooth[:, None], weighted[neighbour], 0.0)
+            corner = np.flatnonzero(count[place_of] > rank)
+            neighbour = order[first[place_of[corner]] + rank]
+            smooth = np.einsum("ij,ij->i", own[neighbour], own[corner]) > cos_crease
+            normals[corner[smooth]] += weighted[neighbour[smooth]]
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.where(length > 1e-14, normals / np.maximum(length, 1e-14), own)
+
+
+def _corner_angles(triangles: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """(M, 3) angles of (M, 3, 3) triangles, 0 throughout where the triangle has no area.
+
+    As weights they make a normal independent of which diagonal splits a quad; areas would not.
+    """
+    angles = np.zeros(triangles.shape[:2])
+    for k in range(3):
+        a = triangles[:, (k + 1) % 3] - triangles[:, k]
+        b = triangles[:, (k + 2) % 3] - triangles[:, k]
+        # |a x b| is the same (twice the area) for all three corners.
+        angles[:, k] = np.arctan2(area[:, 0], np.einsum("ij,ij->i", a, b))
+    return np.where(area > 1e-14, angles, 0.0)
 
 
 @dataclass
