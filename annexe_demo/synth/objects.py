@@ -184,7 +184,7 @@ def _surface(
     for _ in range(3):
         texture = make_texture(rng, kind, paint.srgb, rng.uniform(20, 250, 3), 256)
         share = (np.abs(texture.astype(float) - paint.srgb).max(axis=-1) < 45).mean()
-        if share >= 0.6:
+        if share >= 0.6 and nearest_color(texture.mean(axis=(0, 1))) == paint.name:
             return {"texture": texture, "roughness": roughness}
     return paint.material(roughness)
 
@@ -753,8 +753,9 @@ def _scissors(rng: np.random.Generator, paint: Paint) -> Build:
     grasps: list[Grasp] = []
     for side in (-1, 1):
         blade_turn, handle_turn = rz(side * opening), rz(side * opening * 0.6)
-        blade = np.array([(-0.012, -0.005), (length * 0.9, -0.003), (length, 0.002 * side), (length * 0.6, 0.006),
-                          (-0.012, 0.005)])  # fmt: skip
+        # The straight edge of each blade faces the other one.
+        blade = [(-0.012, -0.006), (length * 0.95, -0.003), (length, -0.001), (length * 0.6, 0.007), (-0.012, 0.007)]
+        blade = np.array(blade) * (1, side)
         parts.append(Part.of(place(extrude(blade, 0.0018, 0.004 + 0.001 * side), blade_turn), STEEL,
                              metalness=0.75, roughness=0.25))  # fmt: skip
         # The blades cross at the pivot: the one that turns left has its loop on the right.
