@@ -1,0 +1,52 @@
+"""The page: its tabs, and how it is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from annexe_demo import images
+from annexe_demo.ui.api import build_api
+from annexe_demo.ui.demo import build_demo_tab
+from annexe_demo.ui.examples import load_examples
+from annexe_demo.ui.render import header_html, limits_html
+from annexe_demo.ui.texts import ENGLISH, Texts
+from annexe_demo.ui.theme import palette_css, theme
+
+STYLESHEET = Path(__file__).with_name("style.css")
+MAX_WAITING = 32  # visitors in line; the next one is told to come back later
+CACHE_SECONDS = (600, 3600)  # pictures made for the page: looked through every 10 minutes, deleted after an hour
+
+
+def build_interface(pipe: Any, examples_dir: str | Path | None = None, texts: Texts = ENGLISH) -> gr.Blocks:
+    """Build the page around a pipeline.
+
+    Args:
+        pipe: an `AnnexePipeline`, or anything with its `open`, `name` and `limitations`.
+        examples_dir: folder in the benchmark's layout whose test split the gallery offers.
+        texts: the words of the page.
+
+    Returns:
+        The Blocks, with its queue set up; launch it with `launch_options`.
+    """
+    with gr.Blocks(title=texts.title, analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
+        gr.HTML(header_html(pipe.name, texts), js_on_load=None)
+        build_demo_tab(pipe, load_examples(examples_dir), texts)
+        gr.HTML(limits_html(pipe.limitations, texts), js_on_load=None, elem_id="limits")
+        build_api(pipe)
+    return page.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
+
+
+def launch_options() -> dict[str, Any]:
+    """Keyword arguments for `gr.Blocks.launch` that belong to the page rather than to the place where it runs."""
+    return {
+        "theme": theme(),
+        "css": palette_css(),
+        "css_paths": [STYLESHEET],
+        "max_file_size": images.MAX_BYTES,
+        "footer_links": ["api"],
+        "enable_monitoring": False,
+        "ssr_mode": False,
+    }
