@@ -89,9 +89,10 @@ def _from_bytes(data: bytes) -> np.ndarray:
     if not data:
         raise ImageError("The file is empty.")
     try:
-        # Pillow warns above 89 megapixels, where it is refused here anyway: one sentence is enough.
+        # Pillow warns above 89 megapixels, which are refused below, and of corrupt EXIF, which is no obstacle.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageError(f"The picture is too large: at most {MAX_PIXELS // 10**6} megapixels are accepted.") from error
@@ -132,7 +133,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "Corrupt EXIF data"
+            return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # broken EXIF says nothing about the pixels: show the picture as it is stored
         return 1
 

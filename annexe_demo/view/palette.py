@@ -11,11 +11,11 @@ import colorsys
 LEFT_HAND_COLOR = "#1e90ff"
 RIGHT_HAND_COLOR = "#ffd60a"
 # Saturated and unlike skin, wood and grey walls; neighbours differ in lightness too, not in hue alone.
-OBJECT_COLORS = ("#ff2d9b", "#00e0a4", "#9b4dff", "#ff5a1f", "#a8f000", "#00d8ff", "#e0004d", "#ffb3f0")
+OBJECT_COLORS = ("#ff2d9b", "#00e0a4", "#ff5a1f", "#9b4dff", "#a8f000", "#00d8ff", "#e0004d", "#ffb3f0")
 
 _GOLDEN_RATIO = 0.618033988749895
-_RESERVED_HUES = (210 / 360, 50 / 360)  # of the hands
-_RESERVED_WIDTH = 18 / 360
+# Hues from 0 to 1 that generated colours may take: the circle without the surroundings of the hands' yellow and blue.
+_FREE_HUES = ((70 / 360, 192 / 360), (228 / 360, 392 / 360))
 
 
 def color_for(index: int, label: str) -> str:
@@ -37,12 +37,14 @@ def color_for(index: int, label: str) -> str:
 
 
 def _generated(step: int) -> str:
-    hue = (0.08 + step * _GOLDEN_RATIO) % 1.0
-    for reserved in _RESERVED_HUES:
-        if abs(hue - reserved) < _RESERVED_WIDTH:
-            hue = (reserved + _RESERVED_WIDTH + abs(hue - reserved) / 4) % 1.0
+    at = step * _GOLDEN_RATIO % 1.0 * sum(end - start for start, end in _FREE_HUES)
+    for start, end in _FREE_HUES:
+        hue = start + at
+        if hue < end:
+            break
+        at -= end - start
     lightness = (0.5, 0.68, 0.38)[step % 3]
-    r, g, b = colorsys.hls_to_rgb(hue, lightness, 0.95)
+    r, g, b = colorsys.hls_to_rgb(hue % 1.0, lightness, 0.95)
     return f"#{round(r * 255):02x}{round(g * 255):02x}{round(b * 255):02x}"
 
 

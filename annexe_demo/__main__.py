@@ -1,0 +1,169 @@
+"""The command line: python -m annexe_demo ask PHOTO "QUERY" --out DIR
+
+The same pipeline as the page's, without a browser. Exit code 0 when there is an answer, one without a target included;
+2, with one line on stderr, for input that cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# What needs torch is imported where it is used: --help and a mistyped file name should answer at once.
+from annexe_demo.events import Done, Grounding, TextDelta
+
+if TYPE_CHECKING:
+    from annexe_demo.pipeline import AnnexePipeline
+
+DEFAULT_MODEL = "weights/annexe-mini"
+EXIT_BAD_INPUT = 2
+
+
+class InputError(ValueError):
+    """Something that the user gave cannot be used; the message is the line to print."""
+
+
+def load_pipeline(model: str, device: str | None = None) -> AnnexePipeline:
+    """Load a model folder or a model of the Hub. Raises InputError when there is none, or the device cannot be used."""
+    if _is_path(model) and not Path(model).is_dir():
+        raise InputError(f"model must be a folder with config.json but there is no folder {model!r}")
+    if device is not None:
+        _check_device(device)
+
+    from safetensors import SafetensorError
+
+    from annexe_demo.pipeline import AnnexePipeline
+
+    try:
+        return AnnexePipeline.from_pretrained(model, device=device)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"the model {model!r} cannot be loaded: {_first_line(error)}") from error
+
+
+def _is_path(model: str) -> bool:
+    """Whether `model` is meant as a folder here and not as a Hub id ("user/name"), which may look the same."""
+    path = Path(model)
+    here = path.parent != Path(".") and path.parent.is_dir()
+    return model == DEFAULT_MODEL or path.is_absolute() or model.startswith((".", "~")) or len(path.parts) != 2 or here
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {device!r} cannot be used here: {_first_line(error)}") from error
+
+
+def ask(args: argparse.Namespace) -> int:
+    """The ``ask`` command: one photo, one query; files in ``args.out``."""
+    from annexe_demo.images import ImageError, load_image
+
+    try:
+        image = load_image(args.photo)
+    except ImageError as error:
+        raise InputError(str(error)) from error
+    _make_folder(args.out)
+
+    from annexe_demo.pipeline import QueryError, Result, check_query
+
+    try:
+        check_query(args.query)
+    except QueryError as error:
+        raise InputError(str(error)) from error
+    session = load_pipeline(args.model, args.device).open(image)
+
+    _print_stream("Analysis: ", session.analyze())
+    done, groundings = _print_stream("Answer: ", session.ask(args.query))
+    result = Result(
+        analysis=session.analysis or "", answer=done.text, groundings=groundings, depth=None, indicator=done.indicator
+    )
+
+    from annexe_demo.view.export import mask_filename, save_result
+
+    try:
+        save_result(args.out, result, args.query, session.image)
+    except OSError as error:
+        raise InputError(f"cannot write to {str(args.out)!r}: {error.strerror or error}") from error
+    for g in groundings:
+        print(f"  <MSK_{g.index}> {g.label}: score {g.score:.2f}, {args.out / mask_filename(g)}")
+    if done.indicator is not None:
+        print(f"Mask indicator: {done.indicator:.3f}")
+    print(f"Result: {args.out / 'result.json'}")
+    return 0
+
+
+def _print_stream(title: str, events) -> tuple[Done, list[Grounding]]:
+    """Print text as it comes; returns the last event and the groundings."""
+    done, groundings = None, []
+    print(title, end="", flush=True)
+    for event in events:
+        if isinstance(event, TextDelta):
+            print(event.text, end="", flush=True)
+        elif isinstance(event, Grounding):
+            groundings.append(event)
+        elif isinstance(event, Done):
+            done = event
+    print(flush=True)
+    if done is None:
+        raise RuntimeError(f"the stream of the {title.lower().rstrip(': ')} ended without Done")
+    return done, groundings
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the output folder {str(path)!r} cannot be made: {error.strerror or error}") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"the output folder {str(path)!r} cannot be written to")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One subparser a command; its ``run`` takes the parsed arguments and returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m annexe_demo",
+        description="Analysis, answer and masks for first-person photographs, without a browser.",
+    )
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        command.add_argument("--model", default=DEFAULT_MODEL, help="model folder or Hub id (default: %(default)s)")
+        command.add_argument("--device", help='"cpu", "cuda", ... (default: CUDA where there is one)')
+        return command
+
+    one = add("ask", ask, "Analyze one photo and answer one query about it.")
+    one.add_argument("photo", metavar="PHOTO", help="JPEG, PNG, WebP, BMP, GIF or TIFF")
+    one.add_argument("query", metavar="QUERY", help='e.g. "Please segment the hands and objects in interaction."')
+    one.add_argument("--out", type=Path, required=True, metavar="DIR",
+                     help="folder for result.json, mask_<n>_<label>.png and overlay.png")  # fmt: skip
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without UTF-8 shows "?" instead of ending the program
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        return args.run(args)
+    except InputError as error:
+        print(f"annexe_demo: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
