@@ -205,14 +205,13 @@ class Conversation:
         self.analysis = Entry()
         self.entries = []
         self.depth = None
-        self.suggestions = request.suggestions or suggest("", texts)
+        self.suggestions = suggest("", texts) | request.suggestions
         yield Change.ALL
         yield from self._stream(self.analysis, session.analyze, run, Notice(texts.analyzing))
         if run != self._run:
             return
-        if not request.suggestions:
-            self.suggestions = suggest(self.analysis.text, texts)
-            yield Change.SUGGESTIONS
+        self.suggestions = suggest(self.analysis.text, texts) | request.suggestions
+        yield Change.SUGGESTIONS
         if request.query:
             entry = Entry(request.query)
             self.entries.append(entry)
@@ -246,6 +245,8 @@ class Conversation:
                     change = self._apply(event, entry, branch)
                     if change:
                         yield change
+                    if run != self._run:
+                        return
         finally:
             if entry.open:
                 entry.state = "stopped"

@@ -75,9 +75,9 @@ def conversation_html(conversation: Conversation, texts: Texts) -> str:
         )
     for entry in conversation.entries:
         parts.append(
-            f'<section class="entry turn"><p class="question"><span class="visually-hidden">{escape(texts.you)}: '
+            f'<section class="entry turn"><p class="question"><span class="for-readers">{escape(texts.you)}: '
             f"</span>{escape(entry.query or '')}</p>"
-            f'<h3 class="visually-hidden">{escape(texts.model)}</h3>{_body(entry, texts)}</section>'
+            f'<h3 class="for-readers">{escape(texts.model)}</h3>{_body(entry, texts)}</section>'
         )
     busy = "true" if conversation.busy else "false"
     label = escape(texts.conversation)
