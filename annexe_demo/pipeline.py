@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,14 +205,14 @@ class Session:
     def _generate(self, prefix: torch.Tensor, branch: Branch, keep: bool) -> Iterator[Event]:
         """Greedy decoding after `prefix` (1, T, hidden). What it adds to the prefix cache stays only with `keep`, and
         only when the text came to its end: a text that was stopped leaves the session as it was."""
-        model, start = self._pipe.model, self._cache.get_seq_length()
+        start = self._cache.get_seq_length()
         writer = _Writer(self._pipe.tokenizer)
         indicator: float | None = None
         finished = False
         try:
             state = self._advance(prefix)
             if branch == "answer":
-                indicator = float(model.mask_indicator(state).sigmoid())
+                indicator = self._indicate(state)
             reason = "length"
             for _ in range(MAX_NEW_TOKENS[branch]):
                 token = self._choose(state, branch, writer)
@@ -235,12 +234,18 @@ class Session:
             yield Done(branch, writer.text, indicator, reason)
         finally:
             if not (keep and finished):
-                self._cache.crop(start)
+                added = self._cache.get_seq_length() - start
+                if added:
+                    self._cache.crop(-added)
 
     def _advance(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Feed (1, T, hidden) to the language model; the state of the last position, (hidden,)."""
         with torch.inference_mode():
             return self._pipe.model.text_generation(embeddings, cache=self._cache)[0, -1]
+
+    def _indicate(self, state: torch.Tensor) -> float:
+        with torch.inference_mode():
+            return float(self._pipe.model.mask_indicator(state).sigmoid())
 
     def _choose(self, state: torch.Tensor, branch: Branch, writer: _Writer) -> int:
         with torch.inference_mode():
@@ -351,7 +356,7 @@ def network_size(height: int, width: int, image_size: int) -> tuple[int, int]:
 
 def _download(repo_id: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = ["config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json"]
     try:

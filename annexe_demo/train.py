@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from annexe_demo.data.egoirgbench import DatasetError, Group
@@ -36,6 +36,7 @@ WEIGHT_DECAY = 0.05
 WARM_UP = 0.04  # share of the training in which the learning rate rises
 CLIP_NORM = 2.0
 EMA_DECAY = 0.998
+PICTURE_SHARE = 0.22  # of the training: first the ground image encoder alone, at half the cost of a full step
 VALIDATION_PICTURES = 48
 
 
@@ -86,6 +87,13 @@ def make_optimizer(model: AnnexeModel) -> torch.optim.AdamW:
 
 
 @torch.no_grad()
+def moving_average(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
+    """Exponential moving average in place, over fewer steps at first: the start is far from where training goes."""
+    decay = min(EMA_DECAY, (1 + float(count)) / (10 + float(count)))
+    torch._foreach_lerp_(averages, currents, 1 - decay)
+
+
+@torch.no_grad()
 def validate(model: AnnexeModel, data: TrainingData, tokenizer, device: torch.device) -> dict[str, float]:
     """Losses, region IoU (all pixels of the pictures together) and indicator accuracy on the first validation pictures."""
     model.eval()
@@ -130,6 +138,7 @@ def train(
     device: torch.device | str = "cpu",
     limit: int | None = None,
     checkpoint_minutes: float = 4.0,
+    augmented: bool = True,
 ) -> AnnexeModel:
     """Train until `steps` are done or `minutes` of training time are spent, whichever comes first; returns the average.
 
@@ -167,7 +176,7 @@ def train(
             "the package of ImageNet weights is not installed: the backbone starts from random weights", file=sys.stderr
         )
     model = model.to(device, memory_format=torch.channels_last).train()
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=False)
+    average = AveragedModel(model, multi_avg_fn=moving_average, use_buffers=False)
     optimizer = make_optimizer(model)
     step, spent = 0, 0.0
     if resume:
@@ -184,9 +193,9 @@ def train(
         checkpoint.with_suffix(".tmp").replace(checkpoint)
         average.module.save_pretrained(out)
 
-    stream = batches(data, config, tokenizer, batch_size, queries, seed + step)
+    stream = batches(data, config, tokenizer, batch_size, queries, seed + step, augmented)
     log = (out / "train_log.jsonl").open("a")
-    bar = tqdm(total=steps, initial=step, unit="step")
+    bar = tqdm(total=steps, initial=step, unit="step", mininterval=5)
     saved = time.monotonic()
     while True:
         progress = max(step / steps if steps else 0.0, spent / 60 / minutes if minutes else 0.0)
@@ -199,7 +208,7 @@ def train(
         batch = next(stream).to(device)
         batch.pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
-            losses = model(batch)
+            losses = model(batch, text=progress >= PICTURE_SHARE)
         total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
         if not torch.isfinite(total):
             raise FloatingPointError(f"the loss is {float(total)} at step {step}; the last checkpoint is {checkpoint}")
@@ -207,15 +216,12 @@ def train(
         total.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
-        if step < 100:  # the start is far from where training goes: do not average it in
-            average.module.load_state_dict(model.state_dict())
-        else:
-            average.update_parameters(model)
+        average.update_parameters(model)
         step += 1
         spent += time.monotonic() - began
         values = {name: round(float(loss.detach()), 4) for name, loss in losses.items()}
         bar.update()
-        bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
+        bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()}, refresh=False)
         if step % 10 == 0:
             log.write(
                 json.dumps({"step": step, "minutes": round(spent / 60, 2), "norm": round(float(norm), 2), **values})

@@ -45,13 +45,15 @@ def draw_scene(seed: int, size: tuple[int, int] = (144, 256)) -> tuple[np.ndarra
     return image, mask, depth, SceneFacts(active, tuple(hands), bool(rng.random() < 0.5), "table")
 
 
-def write_drawn_dataset(root: Path, counts: dict[str, int], size: tuple[int, int] = (144, 256)) -> Path:
-    """A folder in the benchmark's layout with `counts` drawn scenes a split."""
+def write_drawn_dataset(
+    root: Path, counts: dict[str, int], size: tuple[int, int] = (144, 256), with_facts: bool = True
+) -> Path:
+    """A folder in the benchmark's layout with `counts` drawn scenes a split. The real benchmark has no facts."""
     seed = 0
     for split, count in counts.items():
         for _ in range(count):
             image, mask, depth, facts = draw_scene(seed, size)
             groups = annotate(facts, np.random.default_rng(seed), split)
-            write_sample(root, split, f"{seed:04d}", image, mask, depth, groups, facts)
+            write_sample(root, split, f"{seed:04d}", image, mask, depth, groups, facts if with_facts else None)
             seed += 1
     return root

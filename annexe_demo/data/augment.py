@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from .facts import HandFact, ObjectFact, SceneFacts
+from .facts import ObjectFact, SceneFacts
 
 LEFT_HAND, RIGHT_HAND, ACTIVE_OBJECT = 1, 2, 3
 MIN_HAND_AREA = 0.004  # of the picture; a smaller rest of a hand is not called visible

