@@ -6,7 +6,7 @@ The pipeline produces them, the page, the command line and the API consume them;
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Union
+from typing import Literal
 
 import numpy as np
 
@@ -68,4 +68,4 @@ class Done:
     finish_reason: Literal["stop", "length"] = "stop"
 
 
-Event = Union[TextDelta, Grounding, DepthMap, Done]
+Event = TextDelta | Grounding | DepthMap | Done
