@@ -473,7 +473,7 @@ class Renderer:
         height, width = pixels.shape[:2]
         texture = self._context.texture((width, height), 3, np.ascontiguousarray(pixels).tobytes(), alignment=1)
         texture.build_mipmaps()
-        texture.anisotropy = 4.0
+        # No anisotropic filtering: Mesa 22.3 can loop for ever in it where a triangle is seen nearly edge-on.
         if height == width == SHARED_TEXTURE_SIZE and len(self._texture_cache) < MAX_CACHED_TEXTURES:
             self._texture_cache[id(pixels)] = (pixels, texture)  # holding the array keeps its id from being reused
         else:
