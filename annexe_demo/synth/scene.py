@@ -27,8 +27,8 @@ HAND_IDS: dict[Side, int] = {"left": LEFT_HAND_ID, "right": RIGHT_HAND_ID}
 
 # Shares of the picture below which something does not count as visible.
 MIN_HAND_AREA = 0.006
-MIN_ACTIVE_AREA = 0.004
-MIN_THIN_ACTIVE_AREA = 0.002
+MIN_ACTIVE_AREA = 0.006
+MIN_THIN_ACTIVE_AREA = 0.004
 MIN_CLUTTER_AREA = 0.0012
 MAX_HAND_AREA = 0.40
 MAX_ACTIVE_AREA = 0.55
