@@ -130,9 +130,11 @@ def is_acceptable(scene: Scene, ids: np.ndarray) -> bool:
         smallest = MIN_THIN_ACTIVE_AREA if scene.active.category in THIN_CATEGORIES else MIN_ACTIVE_AREA
         if not smallest <= area[ACTIVE_ID] <= MAX_ACTIVE_AREA:
             return False
-    for side in scene.grasps:
+    for side, grasp in scene.grasps.items():
         if not MIN_HAND_AREA <= area[HAND_IDS[side]] <= MAX_HAND_AREA:
             return False
+        if grasp is not None and not _touch(ids, HAND_IDS[side], ACTIVE_ID):
+            return False  # the hand itself is out of the picture and only its arm shows
     return bool(scene.grasps) or area[FIRST_CLUTTER_ID:].max() >= MIN_ACTIVE_AREA
 
 
@@ -155,6 +157,13 @@ def scene_facts(scene: Scene, ids: np.ndarray) -> SceneFacts:
         surface=scene.surface,
         clutter=tuple(clutter),
     )
+
+
+def _touch(ids: np.ndarray, first: int, second: int) -> bool:
+    """Whether two mask ids come within about 1/60 of the picture's width of each other."""
+    reach = max(ids.shape[1] // 60, 1)
+    grown = cv2.dilate((ids == first).astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return bool((grown.astype(bool) & (ids == second)).any())
 
 
 def _areas(ids: np.ndarray) -> np.ndarray:
@@ -219,6 +228,9 @@ class SceneSampler:
         parts, surface_color, wall_color = self._room(desk, position, rng)
         parts += focus_parts
         grasps = [_grasp_in_world(grasp, rotation, position) for grasp in focus.grasps]
+        holding = [grasp for grasp in grasps if grasp.kind != "palm"]
+        if lifted and holding:  # a flat hand on top does not lift anything
+            grasps = holding
         look = self._look(rng)
         hands: dict[Side, str | None] = {}
         hand_spots: list[np.ndarray] = []
