@@ -15,6 +15,7 @@ import numpy as np
 SPLITS = ("train", "val", "test")
 SCENES_PER_BANK = 250  # scenes that share a texture bank; bounds the memory of a long run
 MAX_ATTEMPTS = 40
+CHOICE_STREAM, LANGUAGE_STREAM = 1_000_001, 1_000_000  # beyond any attempt's number
 IDLE_HANDS_SHARE = 0.08  # hands that hold nothing
 NO_HANDS_SHARE = 0.04  # objects only
 
@@ -82,7 +83,9 @@ class Generator:
         split_index = SPLITS.index(split)
         sampler = self._sampler_for(number, split_index)
         # Category and content are drawn once, so that rejections do not shift their shares.
-        rng = np.random.default_rng([number, split_index])
+        # A seed that no attempt has: [n, s] and [n, s, 0] are one and the same to NumPy, and with the first attempt's
+        # stream the choice of category would also be the choice of colour.
+        rng = np.random.default_rng([number, split_index, CHOICE_STREAM])
         category = str(rng.choice(CATEGORIES))
         position = rng.random()
         content = "interaction"
@@ -115,7 +118,7 @@ class Generator:
                 develop(rendering.radiance, rng),
                 rendering.ids,
                 rendering.depth * 1000,
-                annotate(facts, np.random.default_rng([number, split_index, 1_000_000]), split),
+                annotate(facts, np.random.default_rng([number, split_index, LANGUAGE_STREAM]), split),
                 facts,
             )
             return True

@@ -123,3 +123,12 @@ def test_pinch_opens_to_the_width_asked_for(hand):
     wide, _, across = hand.pinch_opening(0.05)
     assert wide < narrow
     assert np.linalg.norm(across) == pytest.approx(1)
+
+
+def test_what_a_scene_shows_is_drawn_apart_from_how_it_looks():
+    """NumPy takes [n, s] and [n, s, 0] for the same seed; sharing it once gave every category a colour of its own."""
+    from annexe_demo.synth.generate import CHOICE_STREAM, LANGUAGE_STREAM, MAX_ATTEMPTS
+
+    assert np.random.default_rng([5, 1]).random() == np.random.default_rng([5, 1, 0]).random()
+    streams = [CHOICE_STREAM, LANGUAGE_STREAM, *range(MAX_ATTEMPTS)]
+    assert len({np.random.default_rng([5, 1, s]).random() for s in streams}) == len(streams)
