@@ -229,7 +229,9 @@ def _evaluate_sample(pipe: Any, sample: Sample, queries_per_image: int, report: 
                 done = event
         if done is None:
             raise RuntimeError(f"{sample.name}: the answer to {question.query!r} ended without Done")
-        if done.indicator is not None and done.indicator < INDICATOR_THRESHOLD:
+        # An answer that neither masks anything nor says that there is nothing to mask has not found "no target".
+        indicator = 1.0 if done.indicator is None else done.indicator
+        if indicator < INDICATOR_THRESHOLD:
             groundings = []
         for scores in report.rows(kind=group.kind, **where):
             scores.queries += 1
@@ -241,7 +243,7 @@ def _evaluate_sample(pipe: Any, sample: Sample, queries_per_image: int, report: 
             true_mask, mask = _union(m for _, m in targets), _union(g.mask for g in groundings)
             size = _size(true_mask) if true_mask is not None else None
             for scores in report.rows(kind=group.kind, size=size, **where):
-                iou = scores.masks.add(mask, true_mask, bool(targets), done.indicator)
+                iou = scores.masks.add(mask, true_mask, bool(targets), indicator)
             if targets:
                 report.overall.masks.add_targets([(g.label, g.mask) for g in groundings], targets)
             if size is not None:
