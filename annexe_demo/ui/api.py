@@ -12,7 +12,8 @@ import gradio as gr
 from annexe_demo.events import Done, Grounding, TextDelta
 from annexe_demo.images import ImageError
 from annexe_demo.ui.conversation import sentence
-from annexe_demo.ui.demo import MODEL_LINE, overlay, photo_input
+from annexe_demo.ui.demo import MODEL_LINE, overlay
+from annexe_demo.ui.photo_input import PhotoInput
 from annexe_demo.view.export import result_to_json
 from annexe_demo.view.overlay import OverlayAnnotator
 
@@ -23,7 +24,7 @@ def build_api(pipe: Any) -> None:
     A wrong input is answered with an error whose message says what was expected.
     """
     with gr.Column(visible=False):
-        image = photo_input(label="image")
+        image = PhotoInput(label="image", type="filepath")
         query = gr.Textbox(label="query")
         text = gr.Textbox(label="text")
         result = gr.JSON(label="result")

@@ -25,18 +25,18 @@ from annexe_demo.ui.texts import Texts
 logger = logging.getLogger(__name__)
 
 State = Literal["waiting", "streaming", "done", "stopped"]
+View = Literal["masks", "photo", "depth"]
 
 
 class Change(Flag):
     """Parts of the page that a step changed."""
 
     CHAT = auto()
-    MASKS = auto()
-    PHOTO = auto()
-    DEPTH = auto()
+    PICTURE = auto()
+    PHOTO = auto()  # whether there is one
     SUGGESTIONS = auto()
     CONTROLS = auto()
-    ALL = CHAT | MASKS | PHOTO | DEPTH | SUGGESTIONS | CONTROLS
+    ALL = CHAT | PICTURE | PHOTO | SUGGESTIONS | CONTROLS
 
 
 @dataclass
@@ -80,6 +80,7 @@ class Conversation:
         self.analysis: Entry | None = None
         self.entries: list[Entry] = []
         self.depth: np.ndarray | None = None
+        self.view: View = "masks"
         self.suggestions: dict[str, str] = {}
         self.notice: Notice | None = None
         self.draft: str | None = None
@@ -122,6 +123,7 @@ class Conversation:
             self.notice = Notice(texts.need_question, "error")
         else:
             self.stop()
+            self.view = "masks"
             self._request = Entry(query.strip())
             self.entries.append(self._request)
             self.notice = Notice(texts.waiting)
@@ -162,6 +164,7 @@ class Conversation:
         """Forget the photo and everything said about it."""
         self.stop()
         self.session = self.analysis = self.depth = self.notice = self.draft = None
+        self.view = "masks"
         self.entries = []
         self.suggestions = {}
 
@@ -171,6 +174,7 @@ class Conversation:
         """Do what was requested last. Errors end up in `notice`; only the closing of this generator gets through."""
         request, self._request = self._request, None
         if request is None:
+            yield Change.CONTROLS  # something: Gradio empties every output of a generator that yields nothing
             return
         run, began = self._run, time.monotonic()
         try:
@@ -205,6 +209,7 @@ class Conversation:
         self.analysis = Entry()
         self.entries = []
         self.depth = None
+        self.view = "masks"
         self.suggestions = suggest("", texts) | request.suggestions
         yield Change.ALL
         yield from self._stream(self.analysis, session.analyze, run, Notice(texts.analyzing))
@@ -228,7 +233,7 @@ class Conversation:
             self.entries.remove(entry)
             self.draft = entry.query
             self.notice = Notice(sentence(str(error)), "error")
-            yield Change.CHAT | Change.MASKS | Change.CONTROLS
+            yield Change.CHAT | Change.PICTURE | Change.CONTROLS
 
     def _stream(self, entry: Entry, start: Callable[[], Iterator[Event]], run: int, notice: Notice) -> Iterator[Change]:
         if run != self._run:
@@ -237,7 +242,7 @@ class Conversation:
         self.notice = notice
         branch = "analysis" if entry.query is None else "answer"
         try:
-            yield Change.CHAT | Change.MASKS | Change.CONTROLS
+            yield Change.CHAT | Change.PICTURE | Change.CONTROLS
             with closing(start()) as events:  # leaving the loop in any way stops the work on the device
                 for event in events:
                     if run != self._run:
@@ -254,10 +259,10 @@ class Conversation:
     def _apply(self, event: Event, entry: Entry, branch: str) -> Change | None:
         if isinstance(event, DepthMap):
             self.depth = event.depth
-            return Change.DEPTH
+            return Change.PICTURE if self.view == "depth" else None
         if isinstance(event, Grounding):
             entry.groundings.append(event)
-            return Change.CHAT | Change.MASKS
+            return Change.CHAT | Change.PICTURE
         if event.branch != branch:
             return None
         if isinstance(event, TextDelta):
@@ -266,7 +271,7 @@ class Conversation:
         if isinstance(event, Done):
             entry.text, entry.indicator, entry.state = event.text, event.indicator, "done"
             entry.cut_off = event.finish_reason == "length"
-            return Change.CHAT | Change.MASKS
+            return Change.CHAT | Change.PICTURE
         return None
 
 

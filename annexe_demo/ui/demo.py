@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import gradio as gr
 import numpy as np
-from gradio.components.image import ImageData
 
 from annexe_demo.events import Grounding
-from annexe_demo.ui.conversation import Change, Conversation, PhotoRequest
+from annexe_demo.ui.conversation import Change, Conversation, PhotoRequest, View
 from annexe_demo.ui.examples import Example
+from annexe_demo.ui.photo_input import PhotoInput
 from annexe_demo.ui.render import conversation_html, depth_legend_html, heading_html, legend_html, notice_html
 from annexe_demo.ui.texts import Texts
 from annexe_demo.view.depth import colorize_depth
@@ -26,34 +26,16 @@ MODEL_LINE = "model"  # every event that needs the model waits in this one line
 Updates = dict[Any, Any]
 
 
-def photo_input(**options: Any) -> gr.Image:
-    """An image input that hands over the file as it came, so that `annexe_demo.images` alone decides what a picture is.
-
-    Gradio's own preprocessing fails on a damaged file before any handler of ours could say so. A subclass would be
-    the usual way, but Gradio writes a stub file beside the source of each; so never send this input a `gr.update`
-    with properties, which makes it anew from its class.
-    """
-    component = gr.Image(type="filepath", **options)
-    usual = component.preprocess
-
-    def preprocess(payload: ImageData | None) -> str | None:
-        return usual(payload) if payload is None or payload.path is None else payload.path
-
-    component.preprocess = preprocess
-    return component
-
-
 @dataclass(frozen=True)
 class Widgets:
     """What the handlers read and redraw."""
 
     intake: gr.Column
-    new_photo: gr.Image
+    new_photo: PhotoInput
     keep: gr.Button
     stage: gr.Column
-    masks: gr.Image
-    photo: gr.Image
-    depth: gr.Image
+    view: gr.Radio
+    picture: gr.Image
     legend: gr.HTML
     change: gr.Button
     gallery: gr.Gallery | None
@@ -84,7 +66,8 @@ def _layout(examples: list[Example], texts: Texts) -> Widgets:
     with gr.Row(elem_classes="workbench", equal_height=False):
         with gr.Column(scale=6, min_width=320, elem_classes="photo-side"):
             with gr.Column(elem_id="intake") as intake:
-                new_photo = photo_input(
+                new_photo = PhotoInput(
+                    type="filepath",
                     label=texts.photo_label,
                     show_label=False,
                     sources=["upload", "clipboard", "webcam"],
@@ -92,19 +75,29 @@ def _layout(examples: list[Example], texts: Texts) -> Widgets:
                     height=380,
                     buttons=[],
                     webcam_options=gr.WebcamOptions(mirror=False),
-                    elem_id="photo-input",
+                    elem_id="new-photo",
                 )
                 keep = gr.Button(texts.keep_photo, size="sm", visible=False, elem_id="keep-photo")
-            with gr.Column(visible=False, elem_id="stage") as stage:
-                with gr.Tabs(elem_id="views"):
-                    with gr.Tab(texts.view_masks):
-                        masks = _picture(texts.alt_masks, "view-masks")
-                        legend = _html(legend_html(None, texts), "legend")
-                    with gr.Tab(texts.view_photo):
-                        photo = _picture(texts.alt_photo, "view-photo")
-                    with gr.Tab(texts.view_depth):
-                        depth = _picture(texts.alt_depth, "view-depth")
-                        _html(depth_legend_html(texts))
+            # "hidden" rather than False: Gradio loses updates of components that are not in the page yet.
+            with gr.Column(visible="hidden", elem_id="stage") as stage:
+                view = gr.Radio(
+                    [(name, key) for key, name in texts.views.items()],
+                    value="masks",
+                    label=texts.view_label,
+                    show_label=False,
+                    container=False,
+                    elem_id="view",
+                )
+                picture = gr.Image(
+                    interactive=False,
+                    show_label=False,
+                    container=False,
+                    format="jpeg",
+                    buttons=["fullscreen"],
+                    alt_text=texts.view_alts["masks"],
+                    elem_id="picture",
+                )
+                legend = _html(legend_html(None, texts), "legend")
                 change = gr.Button(texts.change_photo, size="sm", elem_id="change-photo")
             gallery = None
             if examples:
@@ -153,9 +146,8 @@ def _layout(examples: list[Example], texts: Texts) -> Widgets:
         new_photo=new_photo,
         keep=keep,
         stage=stage,
-        masks=masks,
-        photo=photo,
-        depth=depth,
+        view=view,
+        picture=picture,
         legend=legend,
         change=change,
         gallery=gallery,
@@ -168,19 +160,6 @@ def _layout(examples: list[Example], texts: Texts) -> Widgets:
         stop=stop,
         retry=retry,
         clear=clear,
-    )
-
-
-def _picture(alt: str, elem_id: str) -> gr.Image:
-    return gr.Image(
-        interactive=False,
-        show_label=False,
-        container=False,
-        format="jpeg",
-        buttons=["fullscreen"],
-        alt_text=alt,
-        elem_id=elem_id,
-        elem_classes="picture",
     )
 
 
@@ -239,6 +218,7 @@ class _Handlers:
             )
         w.stop.click(self.stop, [state], cancels=work, **quick)
         w.clear.click(self.clear, [state], cancels=work, **quick)
+        w.view.input(self.show_view, [w.view, state], trigger_mode="multiple", **quick)
         w.change.click(self.show_intake, [state], **quick)
         w.keep.click(self.keep_photo, [state], **quick)
 
@@ -258,23 +238,23 @@ class _Handlers:
     def send_question(self, query: str | None, conversation: Conversation) -> Updates:
         if not conversation.request_answer(query or "", self.texts):
             return self._updates(conversation, Change.CONTROLS)
-        return self._updates(conversation, Change.CHAT | Change.MASKS | Change.CONTROLS) | {self.widgets.question: ""}
+        return self._updates(conversation, Change.CHAT | Change.PICTURE | Change.CONTROLS) | {self.widgets.question: ""}
 
     def _suggestion_handler(self, kind: str):
         def send_suggestion(conversation: Conversation) -> Updates:
             conversation.request_answer(conversation.suggestions.get(kind, ""), self.texts)
-            return self._updates(conversation, Change.CHAT | Change.MASKS | Change.CONTROLS)
+            return self._updates(conversation, Change.CHAT | Change.PICTURE | Change.CONTROLS)
 
         return send_suggestion
 
     def retry(self, conversation: Conversation) -> Updates:
         conversation.request_retry(self.texts)
-        return self._updates(conversation, Change.CHAT | Change.MASKS | Change.CONTROLS)
+        return self._updates(conversation, Change.CHAT | Change.PICTURE | Change.CONTROLS)
 
     def stop(self, conversation: Conversation) -> Updates:
         if conversation.stop():
             conversation.say(self.texts.stopped)
-        return self._updates(conversation, Change.CHAT | Change.MASKS | Change.CONTROLS)
+        return self._updates(conversation, Change.CHAT | Change.PICTURE | Change.CONTROLS)
 
     def clear(self, conversation: Conversation) -> Updates:
         conversation.clear()
@@ -284,13 +264,17 @@ class _Handlers:
         w = self.widgets
         return {
             w.intake: gr.update(visible=True),
-            w.stage: gr.update(visible=False),
+            w.stage: gr.update(visible="hidden"),
             w.keep: gr.update(visible=conversation.session is not None),
             w.new_photo: None,
         }
 
     def keep_photo(self, conversation: Conversation) -> Updates:
         return self._updates(conversation, Change.PHOTO)
+
+    def show_view(self, view: View, conversation: Conversation) -> Updates:
+        conversation.view = view
+        return self._updates(conversation, Change.PICTURE)
 
     # ---- work
 
@@ -311,19 +295,18 @@ class _Handlers:
         if change & Change.PHOTO:
             updates |= {
                 w.intake: gr.update(visible=image is None),
-                w.stage: gr.update(visible=image is not None),
+                w.stage: gr.update(visible=True if image is not None else "hidden"),
                 w.keep: gr.update(visible=False),
                 w.new_photo: None,
-                w.photo: None if image is None else shown(image),
             }
-        if change & (Change.PHOTO | Change.MASKS):
-            entry = conversation.shown
-            updates[w.legend] = legend_html(entry, texts)
-            groundings = entry.groundings if entry else []
-            updates[w.masks] = None if image is None else overlay(image, groundings, self.annotator)
-        if change & Change.DEPTH:
-            depth = conversation.depth
-            updates[w.depth] = None if depth is None else colorize_depth(shown(depth))
+        if change & (Change.PHOTO | Change.PICTURE):
+            updates[w.view] = conversation.view
+            updates[w.legend] = (
+                depth_legend_html(texts) if conversation.view == "depth" else legend_html(conversation.shown, texts)
+            )
+            updates[w.picture] = gr.update(
+                value=self._picture(conversation), alt_text=texts.view_alts[conversation.view]
+            )
         if change & Change.CHAT:
             updates[w.chat] = conversation_html(conversation, texts)
         if change & Change.SUGGESTIONS:
@@ -339,6 +322,16 @@ class _Handlers:
             if conversation.draft is not None:
                 updates[w.question], conversation.draft = conversation.draft, None
         return updates
+
+    def _picture(self, conversation: Conversation) -> np.ndarray | None:
+        image, depth, entry = conversation.image, conversation.depth, conversation.shown
+        if image is None:
+            return None
+        if conversation.view == "depth" and depth is not None:
+            return colorize_depth(shown(depth))
+        if conversation.view == "masks" and entry is not None:
+            return overlay(image, entry.groundings, self.annotator)
+        return shown(image)
 
 
 def shown(pixels: np.ndarray, nearest: bool = False) -> np.ndarray:

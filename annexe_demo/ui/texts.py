@@ -19,12 +19,9 @@ class Texts:
     photo_label: str
     change_photo: str
     keep_photo: str
-    view_masks: str
-    view_photo: str
-    view_depth: str
-    alt_masks: str
-    alt_photo: str
-    alt_depth: str
+    view_label: str
+    views: dict[str, str]
+    view_alts: dict[str, str]
     depth_near: str
     depth_far: str
     depth_note: str
@@ -84,12 +81,13 @@ ENGLISH = Texts(
     photo_label="Your photo",
     change_photo="New photo",
     keep_photo="Keep this photo",
-    view_masks="Masks",
-    view_photo="Photo",
-    view_depth="Depth",
-    alt_masks="The photo with the masks of the latest answer painted over it",
-    alt_photo="The photo as it was given",
-    alt_depth="Estimated depth of the photo, near bright and far dark",
+    view_label="View",
+    views={"masks": "Masks", "photo": "Photo", "depth": "Depth"},
+    view_alts={
+        "masks": "The photo with the masks of the latest answer painted over it",
+        "photo": "The photo as it was given",
+        "depth": "Estimated depth of the photo, near bright and far dark",
+    },
     depth_near="near",
     depth_far="far",
     depth_note="Relative depth, estimated from this one photo; it has no unit.",

@@ -53,7 +53,7 @@ def test_the_text_grows_and_each_mask_comes_while_the_sentence_goes_on(conversat
     for change in conversation.work(pipe, TEXTS):
         entry = conversation.entries[-1]
         lengths.append(len(entry.text))
-        if Change.MASKS in change and entry.groundings and entry.state == "streaming":
+        if Change.PICTURE in change and entry.groundings and entry.state == "streaming":
             masks_at.append(entry.text)
     assert lengths == sorted(lengths) and len(set(lengths)) > 5
     assert [t[-7:] for t in masks_at] == ["<MSK_0>", "<MSK_1>"]
@@ -158,7 +158,8 @@ def test_closing_the_work_closes_the_generator_of_the_session(conversation, pipe
 def test_a_request_that_was_stopped_while_it_waited_is_not_worked_on(conversation, pipe):
     conversation.request_answer("hand", TEXTS)
     conversation.stop()
-    assert run(conversation, pipe) == []
+    assert run(conversation, pipe) == [Change.CONTROLS]
+    assert pipe.closed == []
     assert conversation.entries[-1].text == ""
 
 
