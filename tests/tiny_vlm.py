@@ -185,3 +185,47 @@ def write_sam(folder: Path, seed: int = 0) -> Path:
     tensors = {k: v.contiguous() for k, v in tiny_sam(seed).state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
     return folder
+
+
+def overfit(folder: Path, dialogues: list[tuple], steps: int = 120) -> None:
+    """Teach the model in `folder` to say exactly these replies.
+
+    Args:
+        folder: as `write_vlm` left it.
+        dialogues: (photo (H, W, 3) uint8, analysis, {query: reply}) each.
+    """
+    from annexe_demo.model.prompted import PromptedModel, _load_vlm
+
+    vlm, processor = _load_vlm(str(folder), torch.device("cpu"), torch.float32, None)
+    processor.tokenizer.padding_side = "right"
+    model = PromptedModel(vlm, processor, sam=None)
+    texts, pictures, prompts = [], [], []
+    for image, analysis, replies in dialogues:
+        picture = model.encode(image)
+        for prompt, reply in [(model.analysis_prompt(), analysis)] + [
+            (model.answer_prompt(picture, analysis, query), reply) for query, reply in replies.items()
+        ]:
+            content = [{"type": "image"}, {"type": "text", "text": prompt}]
+            messages = [{"role": "user", "content": content}]
+            prompts.append(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+            texts.append(f"{prompts[-1]}{reply}<|im_end|>")
+            pictures.append(picture.image)
+    batch = processor(text=texts, images=pictures, padding=True, return_tensors="pt")
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    lengths = [processor(text=[p], images=[i])["input_ids"] for p, i in zip(prompts, pictures, strict=True)]
+    for row, ids in zip(labels, lengths, strict=True):
+        row[: len(ids[0])] = -100
+    optimizer = torch.optim.AdamW(vlm.parameters(), lr=4e-3, weight_decay=0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
+    vlm.train()
+    for _ in range(steps):
+        loss = vlm(**batch, labels=labels).loss
+        if loss.item() < 0.03:
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vlm.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    assert loss.item() < 0.1, f"the tiny model has not learned its replies: loss {loss.item():.3f}"
+    vlm.eval().save_pretrained(folder)

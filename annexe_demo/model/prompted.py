@@ -334,14 +334,19 @@ def _dtype_for(device: torch.device) -> torch.dtype:
 
 
 def _load_vlm(path: str, device: torch.device, dtype: torch.dtype, revision: str | None) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers import (
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        AutoConfig,
+        AutoModelForImageTextToText,
+        AutoProcessor,
+    )
 
     what = f"the vision-language model {path!r}"
     try:
         config = AutoConfig.from_pretrained(path, revision=revision)
     except OSError as error:
         raise FileNotFoundError(f"{what} must be a folder or a Hub id ({_first_line(error)})") from error
-    if type(config) not in AutoModelForImageTextToText._model_mapping:
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise ValueError(f"{what} must turn pictures and text into text but is of the type {config.model_type!r}")
     try:
         processor = AutoProcessor.from_pretrained(path, revision=revision)

@@ -61,11 +61,18 @@ def _find(path: str, revision: str | None) -> Path:
 
 def _download(repo_id: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download, list_repo_files
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     try:
         try:
             return Path(hf_hub_download(repo_id, "model.safetensors", revision=revision))
+        except LocalEntryNotFoundError:  # no network: there is no use in asking what else the repository holds
+            raise
         except EntryNotFoundError:
             names = list_repo_files(repo_id, revision=revision)
             for pattern in WEIGHT_FILES:
