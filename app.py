@@ -36,6 +36,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--model", default=str(DEFAULT_MODEL), help="model folder or Hub id (default: the bundled annexe-mini)"
     )
+    parser.add_argument(
+        "--sam", default=None, help="SAM file, folder or Hub id; --model is then a general vision-language model"
+    )
+    parser.add_argument("--revision", default=None, help="commit, branch or tag of a Hub model")
     return parser.parse_args(argv)
 
 
@@ -55,10 +59,12 @@ def main(argv: list[str] | None = None) -> int:
     from annexe_demo.ui import build_interface, launch_options
 
     try:
-        pipe = AnnexePipeline.from_pretrained(arguments.model, device=arguments.device)
+        pipe = AnnexePipeline.from_pretrained(
+            arguments.model, device=arguments.device, revision=arguments.revision, sam=arguments.sam
+        )
     except FileNotFoundError as error:
-        return fail(f"{str(error).splitlines()[0]}; {HINT}")
-    except (OSError, ValueError, RuntimeError) as error:
+        return fail(str(error).splitlines()[0] + ("" if arguments.sam else f"; {HINT}"))
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         return fail(f"cannot load the model in {arguments.model!r}: {str(error).splitlines()[0]}")
     page = build_interface(pipe, EXAMPLES)
     try:

@@ -27,9 +27,13 @@ class InputError(ValueError):
     """Something that the user gave cannot be used; the message is the line to print."""
 
 
-def load_pipeline(model: str, device: str | None = None) -> AnnexePipeline:
-    """Load a model folder or a model of the Hub. Raises InputError when there is none, or the device cannot be used."""
-    if _is_path(model) and not Path(model).is_dir():
+def load_pipeline(
+    model: str, device: str | None = None, revision: str | None = None, sam: str | None = None
+) -> AnnexePipeline:
+    """`AnnexePipeline.from_pretrained`. Raises InputError when there is no such model, or the device cannot be used."""
+    from annexe_demo.model.presets import PRESETS
+
+    if model not in PRESETS and _is_path(model) and not Path(model).is_dir():
         raise InputError(f"model must be a folder with config.json but there is no folder {model!r}")
     if device is not None:
         _check_device(device)
@@ -39,8 +43,8 @@ def load_pipeline(model: str, device: str | None = None) -> AnnexePipeline:
     from annexe_demo.pipeline import AnnexePipeline
 
     try:
-        return AnnexePipeline.from_pretrained(model, device=device)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        return AnnexePipeline.from_pretrained(model, device=device, revision=revision, sam=sam)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise InputError(f"the model {model!r} cannot be loaded: {_first_line(error)}") from error
 
 
@@ -76,7 +80,7 @@ def ask(args: argparse.Namespace) -> int:
         check_query(args.query)
     except QueryError as error:
         raise InputError(str(error)) from error
-    session = load_pipeline(args.model, args.device).open(image)
+    session = load_pipeline(args.model, args.device, args.revision, args.sam).open(image)
 
     _print_stream("Analysis: ", session.analyze())
     done, groundings = _print_stream("Answer: ", session.ask(args.query))
@@ -141,6 +145,10 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("--model", default=DEFAULT_MODEL, help="model folder or Hub id (default: %(default)s)")
         command.add_argument("--device", help='"cpu", "cuda", ... (default: CUDA where there is one)')
+        command.add_argument(
+            "--sam", help="SAM file, folder or Hub id; --model is then a general vision-language model"
+        )
+        command.add_argument("--revision", help="commit, branch or tag of a Hub model")
         return command
 
     one = add("ask", ask, "Analyze one photo and answer one query about it.")

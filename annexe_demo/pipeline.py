@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before torch: with OpenMP's spinning threads, a second busy process slows both tenfold.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -29,6 +29,7 @@ from transformers import DynamicCache, PreTrainedTokenizerFast
 from .events import Branch, DepthMap, Done, Event, Grounding, TextDelta
 from .images import load_image
 from .model.annexe import AnnexeModel
+from .model.presets import DEFAULT_SAM, PRESETS
 from .model.text_generation import (
     ANALYSIS,
     ANSWER,
@@ -40,6 +41,9 @@ from .model.text_generation import (
     SPECIAL_TOKENS,
     encode_query,
 )
+
+if TYPE_CHECKING:
+    from .prompted_session import PromptedPipeline
 
 MAX_QUERY_CHARACTERS = 2000
 MAX_QUERY_TOKENS = 256
@@ -70,14 +74,14 @@ class Result:
     Attributes:
         analysis, answer: complete texts; the answer writes its targets as ``<MSK_0>``, ``<MSK_1>``, ...
         groundings: one per target, masks of shape (H, W) in the photo's own size.
-        depth: (H, W) float32, 0 (nearest) to 1 (farthest).
+        depth: (H, W) float32, 0 (nearest) to 1 (farthest); None from an engine without depth.
         indicator: mask indicator of the query, see `Done`.
     """
 
     analysis: str
     answer: str
     groundings: list[Grounding]
-    depth: np.ndarray = field(repr=False)
+    depth: np.ndarray | None = field(repr=False)
     indicator: float | None
 
 
@@ -97,19 +101,29 @@ class AnnexePipeline:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | os.PathLike[str], device: str | torch.device | None = None, revision: str | None = None
-    ) -> AnnexePipeline:
-        """Load a model folder, or a model of the Hugging Face Hub by its id.
+        cls,
+        path: str | os.PathLike[str],
+        device: str | torch.device | None = None,
+        revision: str | None = None,
+        sam: str | None = None,
+    ) -> AnnexePipeline | PromptedPipeline:
+        """Load a model folder, a model of the Hugging Face Hub by its id, or a general vision-language model with SAM.
 
         Args:
-            path: a folder that `AnnexeModel.save_pretrained` wrote, or ``"user/name"``.
+            path: a folder that `AnnexeModel.save_pretrained` wrote, ``"user/name"``, or one of `presets.PRESETS`.
             device: where to run; CUDA where there is one, else the CPU.
             revision: commit, branch or tag of a Hub model.
+            sam: folder, file or Hub id of a Segment Anything model. With it, `path` is a vision-language model that
+                names boxes; presets take `presets.DEFAULT_SAM`.
 
         Raises:
             FileNotFoundError: neither a model folder nor a model of the Hub that can be reached.
             ValueError: the folder holds another kind of model.
         """
+        if sam is not None or str(path) in PRESETS:
+            from .prompted_session import PromptedPipeline
+
+            return PromptedPipeline.from_pretrained(path, sam or DEFAULT_SAM, device, revision=revision)
         folder = Path(path)
         if not folder.is_dir():
             folder = _download(str(path), revision)

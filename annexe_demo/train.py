@@ -37,6 +37,7 @@ WARM_UP = 0.04  # share of the training in which the learning rate rises
 CLIP_NORM = 2.0
 EMA_DECAY = 0.998
 PICTURE_SHARE = 0.22  # of the training: first the ground image encoder alone, at half the cost of a full step
+PICTURE_EVERY = 2  # steps, once texts are learned too: the encoder is ahead and takes half of a step's time
 VALIDATION_PICTURES = 48
 
 
@@ -132,7 +133,7 @@ def train(
     steps: int | None,
     minutes: float | None,
     batch_size: int = 8,
-    queries: int = 5,
+    queries: int = 9,
     seed: int = 0,
     resume: bool = False,
     device: torch.device | str = "cpu",
@@ -208,7 +209,8 @@ def train(
         batch = next(stream).to(device)
         batch.pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
-            losses = model(batch, text=progress >= PICTURE_SHARE)
+            text = progress >= PICTURE_SHARE
+            losses = model(batch, text=text, picture=not text or step % PICTURE_EVERY == 0)
         total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
         if not torch.isfinite(total):
             raise FloatingPointError(f"the loss is {float(total)} at step {step}; the last checkpoint is {checkpoint}")
@@ -266,7 +268,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="training steps")
     parser.add_argument("--minutes", type=float, help="training time, counted over all resumed runs")
     parser.add_argument("--batch", type=int, default=8, help="pictures a step")
-    parser.add_argument("--queries", type=int, default=5, help="queries a picture and step")
+    parser.add_argument("--queries", type=int, default=9, help="queries a picture and step")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="use the first LIMIT training pictures")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")

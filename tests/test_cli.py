@@ -26,7 +26,7 @@ def reply(image, query):
 @pytest.fixture
 def fake(monkeypatch):
     pipe = FakePipeline(lambda image: "A right hand is holding a mug.", reply)
-    monkeypatch.setattr(cli, "load_pipeline", lambda model, device=None: pipe)
+    monkeypatch.setattr(cli, "load_pipeline", lambda *_: pipe)
     return pipe
 
 

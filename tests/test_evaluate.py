@@ -194,8 +194,8 @@ def test_without_facts_the_caption_is_the_truth(data, tmp_path):
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(evaluation, "load_pipeline", lambda model, device=None: perfect())
-    monkeypatch.setattr(benchmark, "load_pipeline", lambda model, device=None: perfect())
+    monkeypatch.setattr(evaluation, "load_pipeline", lambda *_: perfect())
+    monkeypatch.setattr(benchmark, "load_pipeline", lambda *_: perfect())
 
 
 def test_command_writes_report_and_predictions(fake, data, tmp_path, capsys):

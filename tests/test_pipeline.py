@@ -168,3 +168,16 @@ def test_public_names_exist():
         assert getattr(annexe_demo, name) is not None
     with pytest.raises(AttributeError):
         annexe_demo.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("path", "sam", "expected"),
+    [("qwen3-vl-2b", None, "facebook/sam-vit-base"), ("user/vlm", "user/sam", "user/sam")],
+)
+def test_presets_and_models_with_sam_use_the_prompted_engine(monkeypatch, path, sam, expected):
+    from annexe_demo.prompted_session import PromptedPipeline
+
+    calls = []
+    monkeypatch.setattr(PromptedPipeline, "from_pretrained", lambda *a, **k: calls.append((a, k)))
+    AnnexePipeline.from_pretrained(path, sam=sam, revision="v1")
+    assert calls == [((path, expected, None), {"revision": "v1"})]

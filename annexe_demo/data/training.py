@@ -28,7 +28,7 @@ from .language import annotate, mirror_text
 
 # Network input sizes (h, w) and how often each is drawn. Photos come in all shapes; the benchmark's are wide.
 CANVASES = {(288, 512): 0.55, (320, 448): 0.15, (384, 384): 0.15, (448, 320): 0.08, (512, 288): 0.07}
-MAX_PROMPTS = 3  # masks a picture and step: the pixel grounding decoder costs more than the text
+MAX_PROMPTS = 2  # masks a picture and step: the pixel grounding decoder costs more than the text
 
 
 @dataclass

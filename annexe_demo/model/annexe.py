@@ -140,15 +140,24 @@ class AnnexeModel(nn.Module):
         """Mask logits (N, h/4, w/4) and IoU logits (N,) of one picture's ``<MSK>`` states (N, hidden)."""
         return self.pixel_grounding_decoder(features, self.to_prompt(states)[:, None])
 
-    def forward(self, batch: Batch, text: bool = True) -> dict[str, Tensor]:
-        """The five losses, unweighted, by name: des, ans, cls, pxl, dep. Without `text` only what the ground image
-        encoder learns from the picture itself: dep, and pxl without prompted masks."""
-        if not text:
+    def forward(self, batch: Batch, text: bool = True, picture: bool = True) -> dict[str, Tensor]:
+        """The losses, unweighted, by name: des, ans, cls, pxl, dep.
+
+        Args:
+            batch: pictures and their packed texts.
+            text: without it, only what the ground image encoder learns from the picture itself: dep, and pxl without
+                prompted masks.
+            picture: without it, the encoder is not trained: no dep, and pxl of prompted masks only.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and picture):
             features = self.ground_image_encoder(batch.pixels)
-            return {"pxl": region_loss(features, batch), "dep": depth_loss(features, batch)}
-        features, visual = self.encode_image(batch.pixels)
-        states = self._text_states(visual, batch)
-        losses = self._text_losses(states, batch)
+        losses = {}
+        if picture:
+            losses |= {"pxl": region_loss(features, batch), "dep": depth_loss(features, batch)}
+        if not text:
+            return losses
+        states = self._text_states(self.visual_tokens(features), batch)
+        losses |= self._text_losses(states, batch)
         at = batch.queries
         asked = batch.targets >= 0
         indicator = self.mask_indicator(states[at[:, 0], at[:, 1]])
@@ -156,8 +165,7 @@ class AnnexeModel(nn.Module):
             F.binary_cross_entropy_with_logits(indicator.float(), batch.targets.clamp_min(0).float(), reduction="none"),
             asked,
         )
-        losses["pxl"] = self._prompted_loss(features, states, batch) + region_loss(features, batch)
-        losses["dep"] = depth_loss(features, batch)
+        losses["pxl"] = self._prompted_loss(features, states, batch) + losses.get("pxl", 0)
         return losses
 
     def _text_states(self, visual: Tensor, batch: Batch) -> Tensor:
