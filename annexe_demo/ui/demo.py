@@ -78,8 +78,8 @@ def _layout(examples: list[Example], texts: Texts) -> Widgets:
                     elem_id="new-photo",
                 )
                 keep = gr.Button(texts.keep_photo, size="sm", visible=False, elem_id="keep-photo")
-            # "hidden" rather than False: Gradio loses updates of components that are not in the page yet.
-            with gr.Column(visible="hidden", elem_id="stage") as stage:
+            with gr.Column(visible=False, elem_id="stage") as stage:
+                # One picture with a choice of views, not a tab for each: Gradio loses updates of a tab never opened.
                 view = gr.Radio(
                     [(name, key) for key, name in texts.views.items()],
                     value="masks",
@@ -264,7 +264,7 @@ class _Handlers:
         w = self.widgets
         return {
             w.intake: gr.update(visible=True),
-            w.stage: gr.update(visible="hidden"),
+            w.stage: gr.update(visible=False),
             w.keep: gr.update(visible=conversation.session is not None),
             w.new_photo: None,
         }
@@ -295,7 +295,7 @@ class _Handlers:
         if change & Change.PHOTO:
             updates |= {
                 w.intake: gr.update(visible=image is None),
-                w.stage: gr.update(visible=True if image is not None else "hidden"),
+                w.stage: gr.update(visible=image is not None),
                 w.keep: gr.update(visible=False),
                 w.new_photo: None,
             }

@@ -113,7 +113,7 @@ class DemoPage:
     def show(self, view: str) -> None:
         """Choose a view by its name, and wait for its picture."""
         before = self.page.get_attribute("#picture img", "src")
-        self.page.get_by_role("radio", name=view).check(force=True)
+        self.page.locator("#view label", has_text=view).click()
         self.page.wait_for_function("(old) => document.querySelector('#picture img')?.src !== old", arg=before)
 
     def picture(self) -> np.ndarray:

@@ -33,6 +33,7 @@ def test_the_page_opens_with_its_model_its_limits_and_all_examples(demo, example
     assert demo.page.locator("#examples .thumbnail-item").count() == len(examples) > 0
     assert re.search(r"Model: \S", demo.page.inner_text(".model-name"))
     assert len(demo.page.inner_text("#limits")) > 60
+    assert demo.page.locator("#intake").is_visible() and not demo.page.locator("#stage").is_visible()
     assert demo.page.is_disabled("#stop") and demo.page.is_disabled("#retry")
 
 
@@ -217,6 +218,7 @@ def test_a_photo_comes_from_the_clipboard(demo):
 def test_a_photo_comes_from_the_camera(demo):
     demo.page.click("#new-photo [aria-label='Capture from camera']")
     demo.page.click("#new-photo [title='grant webcam access']")
+    demo.page.wait_for_function("() => document.querySelector('#new-photo video')?.readyState >= 2")
     demo.click("#new-photo [aria-label='capture photo']")
     demo.wait_done()
     assert demo.analysis
