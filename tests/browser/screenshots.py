@@ -31,14 +31,11 @@ def main() -> None:
             for scheme in ("light", "dark"):
                 context = browser.new_context(viewport=viewport, color_scheme=scheme)
                 demo = DemoPage(context.new_page(), url).open()
-                save(demo, arguments.out / f"start-{name}-{scheme}.png")
                 demo.click_example(arguments.example)
                 demo.wait_done()
                 demo.ask(QUESTION)
                 demo.wait_done()
                 save(demo, arguments.out / f"page-{name}-{scheme}.png")
-                demo.show("Depth")
-                save(demo, arguments.out / f"depth-{name}-{scheme}.png")
                 context.close()
 
 
@@ -52,8 +49,9 @@ def page_at(url: str | None):
 
 
 def save(demo: DemoPage, path: Path) -> None:
-    """The whole page, with the pointer out of the way and all pictures there."""
+    """The whole page, with pointer and focus out of the way and all pictures there."""
     demo.page.mouse.move(0, 0)
+    demo.page.evaluate("document.activeElement.blur()")
     demo.page.evaluate("window.scrollTo(0, 0)")
     demo.page.wait_for_function("() => [...document.images].every(i => i.complete || i.loading === 'lazy')")
     demo.page.wait_for_timeout(400)
