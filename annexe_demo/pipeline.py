@@ -270,7 +270,7 @@ class Session:
     def _embed(self, ids: list[int]) -> torch.Tensor:
         with torch.inference_mode():
             model = self._pipe.model
-            return model.text_generation.embed(torch.tensor([ids], device=model.device))
+            return model.embed_text(torch.tensor([ids], device=model.device), self._visual)
 
     def _ground(self, state: torch.Tensor, writer: _Writer) -> Grounding:
         with torch.inference_mode():

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from annexe_demo.model import AnnexeModel
-from annexe_demo.train import CONFIGS, learning_rate_factor, load_imagenet_backbone, main, moving_average, train
+from annexe_demo.train import (
+    CONFIGS,
+    EMA_DECAY,
+    learning_rate_factor,
+    load_imagenet_backbone,
+    main,
+    moving_average,
+    train,
+)
 from tests.tiny_model import TINY, drawn_dataset
 
 SMALLEST = replace(TINY, layers=1, image_size=128)
@@ -53,7 +61,7 @@ def test_moving_average_follows_the_start_quickly_and_the_rest_slowly():
     assert float(average[0][0]) == pytest.approx(1 - 2 / 11)
     average = [torch.zeros(2)]
     moving_average(average, [torch.ones(2)], torch.tensor(10**6))
-    assert float(average[0][0]) == pytest.approx(0.002, rel=1e-3)
+    assert float(average[0][0]) == pytest.approx(1 - EMA_DECAY, rel=1e-3)
 
 
 def test_imagenet_weights_fit_the_backbone():

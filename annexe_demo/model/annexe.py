@@ -102,11 +102,9 @@ class AnnexeModel(nn.Module):
     def __init__(self, config: AnnexeConfig):
         super().__init__()
         self.config = config
-        labels = len(config.categories) + len(config.colors)
-        self.ground_image_encoder = GroundImageEncoder(
-            config.backbone, config.width, len(config.categories), len(config.colors)
-        )
-        self.visual_tokens = VisualTokens(config.width, labels, config.hidden_size)
+        labels = len(config.categories), len(config.colors)
+        self.ground_image_encoder = GroundImageEncoder(config.backbone, config.width, *labels)
+        self.visual_tokens = VisualTokens(config.width, *labels, config.hidden_size)
         self.text_generation = CompactTextGeneration(config.vocab_size, config.hidden_size, config.layers, config.heads)
         self.mask_indicator = MaskIndicator(config.hidden_size)
         self.to_prompt = nn.Sequential(
@@ -135,6 +133,10 @@ class AnnexeModel(nn.Module):
             raise ValueError(f"pixels must be (B, 3, h, w) with h and w multiples of 32 but got {tuple(pixels.shape)}")
         features = self.ground_image_encoder(pixels)
         return features, self.visual_tokens(features)
+
+    def embed_text(self, ids: Tensor, visual: Tensor) -> Tensor:
+        """Embeddings (B, T, hidden) of token ids (B, T) about pictures with visual tokens (B, V, hidden)."""
+        return self.text_generation.embed(ids).to(visual.dtype) + visual[:, -1:]
 
     def ground(self, features: GroundFeatures, states: Tensor) -> tuple[Tensor, Tensor]:
         """Mask logits (N, h/4, w/4) and IoU logits (N,) of one picture's ``<MSK>`` states (N, hidden)."""
@@ -172,7 +174,7 @@ class AnnexeModel(nn.Module):
         """(B, T, hidden). A token sees the picture, the analysis, and what stands before it in its own query."""
         b, v, _ = visual.shape
         t = batch.ids.shape[1]
-        embeddings = torch.cat([visual, self.text_generation.embed(batch.ids).to(visual.dtype)], 1)
+        embeddings = torch.cat([visual, self.embed_text(batch.ids, visual)], 1)
         segments = torch.cat([batch.segments.new_zeros(b, v), batch.segments], 1)
         causal = torch.ones(v + t, v + t, dtype=torch.bool, device=visual.device).tril()
         same = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])

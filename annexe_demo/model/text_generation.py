@@ -90,19 +90,30 @@ class VisualTokens(nn.Module):
     """Ground features -> the tokens that stand for the picture in front of the text.
 
     GRID x GRID tokens say what is where; one token for each region (hand, active object) says what it is, pooled over
-    the pixels that the region head gives it. Small objects would drown in the grid.
+    the pixels that the region head gives it: small objects would drown in the grid. The last token sums the interaction
+    up: category and colour of the active object as mixtures of learned words, and where and how large each region is.
+    It is also added to every text token (`AnnexeModel.embed_text`). A language model trained from scratch for an hour
+    does not learn to look it up by attention alone; compared with each word as it is read, it does.
     """
 
-    def __init__(self, width: int, labels: int, hidden_size: int):
+    def __init__(self, width: int, categories: int, colors: int, hidden_size: int):
         super().__init__()
+        labels = categories + colors
         self.grid = nn.Sequential(nn.LayerNorm(width + labels + 5), nn.Linear(width + labels + 5, hidden_size))
         region = width + width // 2 + labels + 4
         self.region = nn.Sequential(
             nn.LayerNorm(region), nn.Linear(region, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
         )
         self.place = nn.Parameter(torch.randn(GRID * GRID, hidden_size) * 0.02)
-        self.kind = nn.Parameter(torch.randn(3, hidden_size) * 0.02)
-        self.count = GRID * GRID + 3
+        self.category_words = nn.Linear(categories, hidden_size, bias=False)
+        self.color_words = nn.Linear(colors, hidden_size, bias=False)
+        self.region_places = nn.Linear(3 * 4, hidden_size)
+        self.kind = nn.Parameter(torch.randn(4, hidden_size) * 0.02)
+        self.count = GRID * GRID + 4
+        # As long as a token's embedding, or the words that they are added to would drown.
+        for layer in (self.category_words, self.color_words, self.region_places):
+            nn.init.normal_(layer.weight, std=0.03)
+        nn.init.zeros_(self.region_places.bias)
 
     def forward(self, f: GroundFeatures) -> Tensor:
         """`GroundFeatures` of B pictures -> (B, count, hidden)."""
@@ -119,8 +130,13 @@ class VisualTokens(nn.Module):
         )
         position = mean(p8, torch.stack([x, y]).expand(len(p8), -1, -1, -1))
         size = torch.stack([p8.mean((2, 3)).clamp_min(1e-6).log() / 4, probabilities[:, 1:].amax((2, 3))], -1)
-        region = torch.cat([mean(p16, f.stride16), mean(p8, f.stride8), mean(p8, labels), position, size], -1)
-        return torch.cat([self.grid(grid) + self.place, self.region(region) + self.kind], 1)
+        named = mean(p8, labels)
+        region = torch.cat([mean(p16, f.stride16), mean(p8, f.stride8), named, position, size], -1)
+        category, color = named[:, 2].split([self.category_words.in_features, self.color_words.in_features], -1)
+        summary = self.category_words(category) + self.color_words(color)
+        summary = summary + self.region_places(torch.cat([position, size], -1).flatten(1))
+        regions = torch.cat([self.region(region), summary[:, None]], 1) + self.kind
+        return torch.cat([self.grid(grid) + self.place, regions], 1)
 
 
 class CompactTextGeneration(nn.Module):

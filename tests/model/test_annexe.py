@@ -95,10 +95,11 @@ def test_packed_queries_do_not_see_each_other_and_match_generation_step_by_step(
     packed = model._text_states(visual, batch)
     picture, query = 1, 3
     of = lambda number: batch.segments[picture] == number  # noqa: E731
-    prefix = torch.cat([visual[picture], model.text_generation.embed(batch.ids[picture][of(0)])])[None]
+    one = visual[picture][None]
+    prefix = torch.cat([one, model.embed_text(batch.ids[picture][of(0)][None], one)], 1)
     cache = DynamicCache(config=model.text_generation.language_model.config)
     model.text_generation(prefix, cache=cache)
-    alone = model.text_generation(model.text_generation.embed(batch.ids[picture][of(query)])[None], cache=cache)[0]
+    alone = model.text_generation(model.embed_text(batch.ids[picture][of(query)][None], one), cache=cache)[0]
     torch.testing.assert_close(packed[picture][of(query)], alone, atol=1e-4, rtol=1e-3)
 
 
