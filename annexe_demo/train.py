@@ -140,10 +140,11 @@ def train(
     limit: int | None = None,
     checkpoint_minutes: float = 4.0,
     augmented: bool = True,
+    rate: float = 1.0,
 ) -> AnnexeModel:
     """Train until `steps` are done or `minutes` of training time are spent, whichever comes first; returns the average.
 
-    The learning rate follows the share of that budget. Raises DatasetError for a folder that cannot be read, ValueError
+    The learning rate, `rate` times `LEARNING_RATE` at its height, follows the share of that budget. Raises DatasetError for a folder that cannot be read, ValueError
     for a missing budget or a checkpoint to resume that is not there.
     """
     if not steps and not minutes:
@@ -198,12 +199,13 @@ def train(
     log = (out / "train_log.jsonl").open("a")
     bar = tqdm(total=steps, initial=step, unit="step", mininterval=5)
     saved = time.monotonic()
+    values: dict[str, float] = {}  # of each loss, the latest: not every step has all of them
     while True:
         progress = max(step / steps if steps else 0.0, spent / 60 / minutes if minutes else 0.0)
         if progress >= 1:
             break
         began = time.monotonic()
-        factor = learning_rate_factor(progress)
+        factor = rate * learning_rate_factor(progress)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         batch = next(stream).to(device)
@@ -221,7 +223,7 @@ def train(
         average.update_parameters(model)
         step += 1
         spent += time.monotonic() - began
-        values = {name: round(float(loss.detach()), 4) for name, loss in losses.items()}
+        values |= {name: round(float(loss.detach()), 4) for name, loss in losses.items()}
         bar.update()
         bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()}, refresh=False)
         if step % 10 == 0:

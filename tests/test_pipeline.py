@@ -5,10 +5,10 @@ import annexe_demo
 from annexe_demo import AnnexePipeline, DepthMap, Done, Grounding, ImageError, QueryError, TextDelta
 from annexe_demo.pipeline import MAX_QUERY_CHARACTERS, network_size
 from tests.drawn_scenes import draw_scene
+from tests.tiny_model import HANDS_AND_OBJECTS as BOTH
 from tests.tiny_model import trained_folder
 
 RIGHT = "Please segment the right hand."
-BOTH = "Please segment the hands and objects in interaction."
 
 
 @pytest.fixture(scope="module")
