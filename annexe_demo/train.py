@@ -141,11 +141,13 @@ def train(
     checkpoint_minutes: float = 4.0,
     augmented: bool = True,
     rate: float = 1.0,
+    init: Path | None = None,
 ) -> AnnexeModel:
     """Train until `steps` are done or `minutes` of training time are spent, whichever comes first; returns the average.
 
-    The learning rate, `rate` times `LEARNING_RATE` at its height, follows the share of that budget. Raises DatasetError for a folder that cannot be read, ValueError
-    for a missing budget or a checkpoint to resume that is not there.
+    The learning rate, `rate` times `LEARNING_RATE` at its height, follows the share of that budget. With `init`, weights and
+    tokenizer of that model folder are the start. Raises DatasetError for a folder that cannot be read, ValueError for a
+    missing budget or a checkpoint to resume that is not there.
     """
     if not steps and not minutes:
         raise ValueError("give a budget: --steps, --minutes or both")
@@ -163,15 +165,18 @@ def train(
         validation = None
     if not len(data):
         raise DatasetError(f"{data_dir} must have training pictures but its train split is empty")
-    if resume:
+    if resume or init:
         from transformers import PreTrainedTokenizerFast
 
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(out if resume else init)
     else:
         tokenizer = train_tokenizer(training_texts(data, seed), config.vocab_size)
-        tokenizer.save_pretrained(out)
-    model = AnnexeModel(config)
-    if load_imagenet_backbone(model):
+    tokenizer.save_pretrained(out)
+    model = AnnexeModel.from_pretrained(init) if init else AnnexeModel(config)
+    config = model.config
+    if init:
+        model.ground_image_encoder.freeze_stem()
+    elif load_imagenet_backbone(model):
         model.ground_image_encoder.freeze_stem()
     elif not resume:
         print(
@@ -274,14 +279,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="use the first LIMIT training pictures")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    parser.add_argument("--rate", type=float, default=1.0, help="multiplies the learning rates")
+    parser.add_argument("--init", type=Path, help="start from the weights of this model folder")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
     try:
         train(
             CONFIGS[args.config], args.data, args.out, args.steps, args.minutes, args.batch, args.queries, args.seed,
-            args.resume, args.device, args.limit,
+            args.resume, args.device, args.limit, rate=args.rate, init=args.init,
         )  # fmt: skip
-    except (DatasetError, ValueError) as error:
+    except (DatasetError, ValueError, FileNotFoundError) as error:
         print(f"annexe_demo.train: {error}", file=sys.stderr)
         return 2
     return 0

@@ -28,7 +28,10 @@ def test_training_is_interrupted_and_resumed(tmp_path):
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 12
     lines = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [10] and {"des", "ans", "cls", "pxl", "dep"} <= set(lines[0])
-    AnnexeModel.from_pretrained(tmp_path)
+    learned = AnnexeModel.from_pretrained(tmp_path)
+    again = train(SMALLEST, drawn_dataset(), tmp_path / "on", **(first | {"steps": 1}), init=tmp_path, rate=1e-6)
+    weight = "text_generation.language_model.embed_tokens.weight"
+    torch.testing.assert_close(again.state_dict()[weight], learned.state_dict()[weight], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
