@@ -95,8 +95,9 @@ class AnnexeModel(nn.Module):
     """Unified analyzing, answering and pixel grounding of a first-person picture."""
 
     limitations = (
-        "This compact model has learned from computer-generated scenes only. It knows sixteen kinds of objects and calls "
-        "others by the name of the nearest one; on real photographs it often misses or confuses hands and objects."
+        "This compact model has learned from computer-generated scenes only, and not for long: it finds hands well, but often "
+        "names the object or its colour wrongly, and sometimes the hand. It knows sixteen kinds of objects. On real "
+        "photographs it misses and confuses more."
     )
 
     def __init__(self, config: AnnexeConfig):

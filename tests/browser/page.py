@@ -131,6 +131,7 @@ class DemoPage:
 
     def watch_growth(self, selector: str) -> None:
         """Note from now on each length of the text of `selector`."""
+        self.page.wait_for_selector("#chat", state="attached")
         self.page.evaluate(
             """(selector) => {
                 window.lengths = [];
