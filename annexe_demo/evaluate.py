@@ -21,10 +21,9 @@ from tqdm import tqdm
 from annexe_demo.__main__ import DEFAULT_MODEL, EXIT_BAD_INPUT, InputError, load_pipeline
 from annexe_demo.data.egoirgbench import KINDS, SPLITS, DatasetError, EgoIRGBench, Group, Question, Sample
 from annexe_demo.data.language import Interaction, parse_interaction
-from annexe_demo.events import DepthMap, Done, Grounding
+from annexe_demo.events import INDICATOR_THRESHOLD, DepthMap, Done, Grounding
 from annexe_demo.images import ImageError
 from annexe_demo.metrics import (
-    INDICATOR_THRESHOLD,
     GroundingMetrics,
     TextMetrics,
     category_correct,

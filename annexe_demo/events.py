@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+INDICATOR_THRESHOLD = 0.5  # of `Done.indicator`: below it, the query has no target
+
 Branch = Literal["analysis", "answer"]
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from annexe_demo.data.language import Interaction, parse_interaction
-
-INDICATOR_THRESHOLD = 0.5
+from annexe_demo.events import INDICATOR_THRESHOLD
 
 # --------------------------------------------------------------------------------------------------------------------
 # Masks

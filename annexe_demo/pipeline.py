@@ -26,9 +26,10 @@ import torch
 import torch.nn.functional as F
 from transformers import DynamicCache, PreTrainedTokenizerFast
 
-from .events import Branch, DepthMap, Done, Event, Grounding, TextDelta
+from .events import INDICATOR_THRESHOLD, Branch, DepthMap, Done, Event, Grounding, TextDelta
 from .images import load_image
 from .model.annexe import AnnexeModel
+from .model.mask_generation import QUERY_KINDS
 from .model.presets import DEFAULT_SAM, PRESETS
 from .model.text_generation import (
     ANALYSIS,
@@ -49,7 +50,6 @@ MAX_QUERY_CHARACTERS = 2000
 MAX_QUERY_TOKENS = 256
 MAX_NEW_TOKENS = {"analysis": 80, "answer": 128}
 MAX_TARGETS = 8
-INDICATOR_THRESHOLD = 0.5
 NO_TARGET = "There is no suitable results of your query."
 
 
@@ -171,7 +171,7 @@ class Session:
         self._lock = threading.Lock()
         self._cache = DynamicCache(config=pipe.model.text_generation.language_model.config)
         with torch.inference_mode():
-            self._features, self._visual = pipe.model.encode_image(self._pixels())
+            self._features, self._visual, self._facts = pipe.model.encode_image(self._pixels())
 
     def analyze(self) -> Iterator[Event]:
         """Describe the interaction: a `DepthMap`, `TextDelta`s, `Done`. The text is made once and repeated after that."""
@@ -201,7 +201,7 @@ class Session:
 
     def _analyze(self) -> Iterator[Event]:
         prefix = torch.cat([self._visual, self._embed([ANALYSIS])], 1)
-        for event in self._generate(prefix, "analysis", keep=True):
+        for event in self._generate(prefix):
             if isinstance(event, Done):
                 self.analysis = event.text
             yield event
@@ -209,24 +209,30 @@ class Session:
     def _ask(self, query: str) -> Iterator[Event]:
         ids = encode_query(self._pipe.tokenizer, query)[:MAX_QUERY_TOKENS]
         groundings: list[Grounding] = []
-        for event in self._generate(self._embed([QUERY, *ids, ANSWER]), "answer", keep=False):
+        query_ids = [QUERY, *ids, ANSWER]
+        for event in self._generate(self._embed(query_ids), query_ids):
             if isinstance(event, Grounding):
                 groundings.append(event)
             elif isinstance(event, Done):
                 self.history.append(Turn(query, event.text, tuple(groundings), event.indicator))
             yield event
 
-    def _generate(self, prefix: torch.Tensor, branch: Branch, keep: bool) -> Iterator[Event]:
-        """Greedy decoding after `prefix` (1, T, hidden). What it adds to the prefix cache stays only with `keep`, and
-        only when the text came to its end: a text that was stopped leaves the session as it was."""
+    def _generate(self, prefix: torch.Tensor, query_ids: list[int] | None = None) -> Iterator[Event]:
+        """Greedy decoding after `prefix` (1, T, hidden): the answer to a query, or without one the analysis.
+
+        What it adds to the prefix cache stays only of an analysis that came to its end: a text that was stopped leaves the
+        session as it was, and queries do not see each other.
+        """
+        branch: Branch = "answer" if query_ids else "analysis"
         start = self._cache.get_seq_length()
         writer = _Writer(self._pipe.tokenizer)
         indicator: float | None = None
         finished = False
         try:
             state = self._advance(prefix)
-            if branch == "answer":
-                indicator = self._indicate(state)
+            if query_ids:
+                indicator, kind, state = self._indicate(query_ids, state)
+                writer.max_targets = 0 if kind == "no target" else MAX_TARGETS
             reason = "length"
             for _ in range(MAX_NEW_TOKENS[branch]):
                 token = self._choose(state, branch, writer)
@@ -237,17 +243,15 @@ class Session:
                 if text:
                     yield TextDelta(branch, text)
                 state = self._advance(self._embed([token]))
-                if token == MSK and indicator is not None and indicator >= INDICATOR_THRESHOLD:
+                if token == MSK:
                     yield self._ground(state, writer)
             if text := writer.flush():
                 yield TextDelta(branch, text)
-            if branch == "answer" and not writer.targets and writer.text != NO_TARGET:
-                indicator = None  # a plain question: whether it has a mask was not asked
             self._advance(self._embed([EOS]))
             finished = True
             yield Done(branch, writer.text, indicator, reason)
         finally:
-            if not (keep and finished):
+            if query_ids or not finished:
                 added = self._cache.get_seq_length() - start
                 if added:
                     self._cache.crop(-added)
@@ -257,9 +261,19 @@ class Session:
         with torch.inference_mode():
             return self._pipe.model.text_generation(embeddings, cache=self._cache)[0, -1]
 
-    def _indicate(self, state: torch.Tensor) -> float:
+    def _indicate(self, query_ids: list[int], state: torch.Tensor) -> tuple[float | None, str, torch.Tensor]:
+        """The mask indicator of a query (None for a plain question), which of `QUERY_KINDS` it is, and the state (hidden,)
+        that the answer starts from, given the language model's own."""
         with torch.inference_mode():
-            return float(self._pipe.model.mask_indicator(state).sigmoid())
+            model = self._pipe.model
+            words = model.text_generation.embed(torch.tensor([query_ids], device=model.device))
+            logits, found = model.mask_indicator(words, self._facts)
+            without, target, plain = logits[0].float().softmax(-1).tolist()
+            value = target / max(without + target, 1e-9)
+            kind = "plain question" if plain > 0.5 else "target" if value >= INDICATOR_THRESHOLD else "no target"
+            index = torch.tensor([QUERY_KINDS.index(kind)], device=model.device)
+            state = model.mask_indicator.start(state[None], found, index)[0]
+            return None if kind == "plain question" else value, kind, state
 
     def _choose(self, state: torch.Tensor, branch: Branch, writer: _Writer) -> int:
         with torch.inference_mode():
@@ -304,6 +318,7 @@ class _Writer:
     def __init__(self, tokenizer: PreTrainedTokenizerFast):
         self.text = ""
         self.targets: list[tuple[str, tuple[int, int]]] = []
+        self.max_targets = MAX_TARGETS
         self._tokenizer = tokenizer
         self._pending: list[int] = []
         self._phrase: int | None = None
@@ -317,7 +332,7 @@ class _Writer:
             return {PHRASE_END}
         if self._span is not None:
             return {MSK}
-        return {EOS, PHRASE} if len(self.targets) < MAX_TARGETS else {EOS}
+        return {EOS, PHRASE} if len(self.targets) < self.max_targets else {EOS}
 
     def add(self, token: int) -> str:
         """Text that this token completes; '' while a character is still missing bytes."""

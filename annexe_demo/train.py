@@ -11,8 +11,11 @@ import argparse
 import json
 import math
 import os
+import queue
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch: with OpenMP's spinning threads, a second busy process slows both tenfold.
@@ -27,7 +30,8 @@ from tqdm import tqdm
 from annexe_demo.data.egoirgbench import DatasetError, Group
 from annexe_demo.data.language import annotate
 from annexe_demo.data.training import TrainingData, batches, collate, make_example
-from annexe_demo.model.annexe import LOSS_WEIGHTS, AnnexeConfig, AnnexeModel
+from annexe_demo.model.annexe import IGNORE, LOSS_WEIGHTS, AnnexeConfig, AnnexeModel
+from annexe_demo.model.interaction import FACTS
 from annexe_demo.model.text_generation import train_tokenizer
 
 CONFIGS = {"mini": AnnexeConfig()}
@@ -36,9 +40,22 @@ WEIGHT_DECAY = 0.05
 WARM_UP = 0.04  # share of the training in which the learning rate rises
 CLIP_NORM = 2.0
 EMA_DECAY = 0.99  # of about the last hundred steps
-PICTURE_SHARE = 0.22  # of the training: first the ground image encoder alone, at half the cost of a full step
-PICTURE_EVERY = 2  # steps, once texts are learned too: the encoder is ahead and takes half of a step's time
-VALIDATION_PICTURES = 48
+# What is learned in each phase, and its share of a training with all of them. "picture" and "text" (from true facts) touch
+# no common weight, so on two cores they may as well run side by side, each as one process with a `--phase` of its own.
+PHASES = {"picture": 0.5, "text": 0.25, "joint": 0.25}
+PHASES_WITHOUT_FACTS = {"picture": 0.22, "joint": 0.78}  # the real benchmark tells no facts to write from
+PICTURE_EVERY = (
+    2  # joint steps: those between cost half, and learn texts from true facts or from a picture left as it is
+)
+VALIDATION_PICTURES = 80
+# What the text phase trains.
+TEXT_MODULES = (
+    "text_generation",
+    "mask_indicator",
+    "visual_tokens.fact_words",
+    "visual_tokens.region_places",
+    "visual_tokens.kind",
+)
 
 
 def learning_rate_factor(progress: float) -> float:
@@ -46,6 +63,16 @@ def learning_rate_factor(progress: float) -> float:
     if progress < WARM_UP:
         return (progress + 1e-3) / (WARM_UP + 1e-3)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min((progress - WARM_UP) / (1 - WARM_UP), 1.0)))
+
+
+def phase_at(progress: float, shares: dict[str, float] = PHASES) -> str:
+    """The phase of a training at `progress`, 0 to 1."""
+    end = 0.0
+    for phase, share in shares.items():
+        end += share
+        if progress < end:
+            return phase
+    return list(shares)[-1]
 
 
 def load_imagenet_backbone(model: AnnexeModel) -> bool:
@@ -96,11 +123,12 @@ def moving_average(averages: list[Tensor], currents: list[Tensor], count: Tensor
 
 @torch.no_grad()
 def validate(model: AnnexeModel, data: TrainingData, tokenizer, device: torch.device) -> dict[str, float]:
-    """Losses, region IoU (all pixels of the pictures together) and indicator accuracy on the first validation pictures."""
+    """Losses, region IoU (all pixels of the pictures together) and accuracy of each fact on the first validation pictures."""
     model.eval()
     rng = np.random.default_rng(0)
     totals: dict[str, list[float]] = {}
     inter, union = torch.zeros(4), torch.zeros(4)
+    right: list[list[float]] = [[] for _ in FACTS]
     count = min(len(data), VALIDATION_PICTURES)
     for start in range(0, count, 8):
         chosen = range(start, min(start + 8, count))
@@ -109,7 +137,10 @@ def validate(model: AnnexeModel, data: TrainingData, tokenizer, device: torch.de
         ).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             losses = model(batch)
-            features, _ = model.encode_image(batch.pixels)
+            features, logits = model.see(batch.pixels)
+        for k, group in enumerate(model.layout.split(logits)[:-1]):
+            known = batch.interaction[:, k] != IGNORE
+            right[k] += (group.argmax(-1) == batch.interaction[:, k])[known].float().tolist()
         for name, loss in losses.items():
             totals.setdefault(name, []).append(float(loss))
         found = features.regions.argmax(1)
@@ -123,6 +154,7 @@ def validate(model: AnnexeModel, data: TrainingData, tokenizer, device: torch.de
         "iou_left": iou[1],
         "iou_right": iou[2],
         "iou_active": iou[3],
+        **{f"acc_{name}": float(np.mean(values)) for name, values in zip(FACTS, right, strict=True) if values},
     }
 
 
@@ -142,13 +174,20 @@ def train(
     augmented: bool = True,
     rate: float = 1.0,
     init: Path | None = None,
+    init_text: Path | None = None,
+    phase: str = "all",
 ) -> AnnexeModel:
     """Train until `steps` are done or `minutes` of training time are spent, whichever comes first; returns the average.
 
     The learning rate, `rate` times `LEARNING_RATE` at its height, follows the share of that budget. With `init`, weights and
-    tokenizer of that model folder are the start. Raises DatasetError for a folder that cannot be read, ValueError for a
+    tokenizer of that model folder are the start; with `init_text` too, what the text phase learns is taken from there.
+    `phase` is one of `PHASES` or "all". Raises DatasetError for a folder that cannot be read, ValueError for a
     missing budget or a checkpoint to resume that is not there.
     """
+    if phase != "all" and phase not in PHASES:
+        raise ValueError(f"phase must be all, {', '.join(PHASES)} but got {phase!r}")
+    if init_text and not init:
+        raise ValueError("--init-text needs --init, the model that everything else is taken from")
     if not steps and not minutes:
         raise ValueError("give a budget: --steps, --minutes or both")
     device = torch.device(device)
@@ -163,6 +202,10 @@ def train(
         validation = TrainingData(data_dir, "val", VALIDATION_PICTURES)
     except DatasetError:
         validation = None
+    has_facts = any(sample.facts for sample in data.samples)
+    phases = PHASES if has_facts else PHASES_WITHOUT_FACTS
+    if phase == "text" and not has_facts:
+        raise ValueError("--phase text needs generated scenes: these pictures have no facts to write from")
     if not len(data):
         raise DatasetError(f"{data_dir} must have training pictures but its train split is empty")
     if resume or init:
@@ -174,6 +217,9 @@ def train(
     tokenizer.save_pretrained(out)
     model = AnnexeModel.from_pretrained(init) if init else AnnexeModel(config)
     config = model.config
+    if init_text:
+        learned = AnnexeModel.from_pretrained(init_text).state_dict()
+        model.load_state_dict({n: learned[n] for n in learned if n.startswith(TEXT_MODULES)}, strict=False)
     if init:
         model.ground_image_encoder.freeze_stem()
     elif load_imagenet_backbone(model):
@@ -200,7 +246,7 @@ def train(
         checkpoint.with_suffix(".tmp").replace(checkpoint)
         average.module.save_pretrained(out)
 
-    stream = batches(data, config, tokenizer, batch_size, queries, seed + step, augmented)
+    stream = prefetched(batches(data, config, tokenizer, batch_size, queries, seed + step, augmented))
     log = (out / "train_log.jsonl").open("a")
     bar = tqdm(total=steps, initial=step, unit="step", mininterval=5)
     saved = time.monotonic()
@@ -216,8 +262,9 @@ def train(
         batch = next(stream).to(device)
         batch.pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
-            text = progress >= PICTURE_SHARE
-            losses = model(batch, text=text, picture=not text or step % PICTURE_EVERY == 0)
+            now = phase_at(progress, phases) if phase == "all" else phase
+            looks = now == "picture" or (now == "joint" and step % PICTURE_EVERY == 0)
+            losses = model(batch, text=now != "picture", picture=looks, told=has_facts and not looks)
         total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
         if not torch.isfinite(total):
             raise FloatingPointError(f"the loss is {float(total)} at step {step}; the last checkpoint is {checkpoint}")
@@ -244,10 +291,43 @@ def train(
                 log.write(json.dumps({"step": step, "minutes": round(spent / 60, 2), "val": measured}) + "\n")
                 log.flush()
             saved = time.monotonic()
+    stream.close()
     save()
     bar.close()
     log.close()
     return average.module.eval()
+
+
+def prefetched(items: Iterator, ahead: int = 3) -> Iterator:
+    """The same items, made by a thread while the step before them is computed. Closing it ends the thread."""
+    ready: queue.Queue = queue.Queue(ahead)
+    closed = threading.Event()
+
+    def put(item) -> None:
+        while not closed.is_set():
+            try:
+                return ready.put(item, timeout=1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if closed.is_set():
+                    return
+        except Exception as error:  # to be raised where the items are used
+            put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        closed.set()
 
 
 def training_texts(data: TrainingData, seed: int, pictures: int = 1500):
@@ -281,12 +361,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     parser.add_argument("--rate", type=float, default=1.0, help="multiplies the learning rates")
     parser.add_argument("--init", type=Path, help="start from the weights of this model folder")
+    parser.add_argument("--init-text", type=Path, help="with --init: take what the text phase learned from this folder")
+    parser.add_argument("--phase", choices=["all", *PHASES], default="all", help="train one phase only")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
     try:
         train(
             CONFIGS[args.config], args.data, args.out, args.steps, args.minutes, args.batch, args.queries, args.seed,
             args.resume, args.device, args.limit, rate=args.rate, init=args.init,
+            init_text=args.init_text, phase=args.phase,
         )  # fmt: skip
     except (DatasetError, ValueError, FileNotFoundError) as error:
         print(f"annexe_demo.train: {error}", file=sys.stderr)

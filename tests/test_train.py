@@ -1,19 +1,25 @@
 import json
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
 
+from annexe_demo.data.egoirgbench import DatasetError
 from annexe_demo.model import AnnexeModel
 from annexe_demo.train import (
     CONFIGS,
     EMA_DECAY,
+    PHASES,
     learning_rate_factor,
     load_imagenet_backbone,
     main,
     moving_average,
+    phase_at,
+    prefetched,
     train,
 )
+from tests.drawn_scenes import write_drawn_dataset
 from tests.tiny_model import TINY, drawn_dataset
 
 SMALLEST = replace(TINY, layers=1, image_size=128)
@@ -39,6 +45,7 @@ def test_training_is_interrupted_and_resumed(tmp_path):
     [
         (["--steps", "1", "--resume"], "no such file"),
         ([], "give a budget"),
+        (["--steps", "1", "--init-text", "x"], "--init-text needs --init"),
     ],
 )
 def test_bad_commands_end_with_one_clear_line(tmp_path, capsys, arguments, message):
@@ -50,6 +57,50 @@ def test_bad_commands_end_with_one_clear_line(tmp_path, capsys, arguments, messa
 def test_missing_data_is_said(tmp_path, capsys):
     assert main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "m"), "--steps", "1"]) == 2
     assert "none" in capsys.readouterr().err
+
+
+def test_phases_follow_one_another_and_each_runs_alone(tmp_path):
+    phases = [phase_at(k / 100) for k in range(101)]
+    assert phases == sorted(phases, key=list(PHASES).index) and set(phases) == set(PHASES)
+    once = dict(steps=10, minutes=None, batch_size=2, queries=2)
+    start = train(SMALLEST, drawn_dataset(), tmp_path / "start", **(once | {"steps": 1}))
+    logged = {"picture": {"pxl", "dep", "int"}, "text": {"des", "ans", "cls"}}
+    for phase, names in logged.items():
+        train(SMALLEST, drawn_dataset(), tmp_path / phase, **once, init=tmp_path / "start", phase=phase)
+        line = json.loads((tmp_path / phase / "train_log.jsonl").read_text().splitlines()[-1])
+        assert set(line) - {"step", "minutes", "norm"} == names
+    folders = {"init": tmp_path / "picture", "init_text": tmp_path / "text"}
+    both = train(
+        SMALLEST, drawn_dataset(), tmp_path / "both", **(once | {"steps": 1}), **folders, rate=1e-6
+    ).state_dict()
+    learned = {phase: AnnexeModel.from_pretrained(tmp_path / phase).state_dict() for phase in logged}
+    for name, phase in (
+        ("ground_image_encoder.lateral8.weight", "picture"),
+        ("visual_tokens.fact_words.weight", "text"),
+    ):
+        torch.testing.assert_close(both[name], learned[phase][name], atol=1e-4, rtol=0)
+        assert not torch.allclose(both[name], start.state_dict()[name], atol=1e-3)
+
+
+def test_texts_cannot_be_learned_from_facts_that_are_not_there(tmp_path):
+    data = write_drawn_dataset(tmp_path / "data", {"train": 2}, with_facts=False)
+    with pytest.raises(ValueError, match="no facts to write from"):
+        train(SMALLEST, data, tmp_path / "out", steps=1, minutes=None, phase="text")
+    with pytest.raises(ValueError, match="phase must be all"):
+        train(SMALLEST, data, tmp_path / "out", steps=1, minutes=None, phase="both")
+
+
+def test_prefetched_items_come_in_order_and_errors_arrive():
+    assert list(islice(prefetched(iter(range(100))), 9)) == list(range(9))
+
+    def failing():
+        yield 1
+        raise DatasetError("unreadable")
+
+    items = prefetched(failing())
+    assert next(items) == 1
+    with pytest.raises(DatasetError, match="unreadable"):
+        next(items)
 
 
 def test_learning_rate_rises_then_falls():

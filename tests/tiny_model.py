@@ -26,7 +26,7 @@ def drawn_dataset() -> Path:
 
 
 def write_learnable_dataset(root: Path) -> Path:
-    """Drawn scenes with one hand each and four plain queries, in the benchmark's own form: soon learned by heart."""
+    """Drawn scenes with one hand each and four plain queries: soon learned by heart."""
     for seed in LEARNED_SEEDS:
         image, mask, depth, facts = draw_scene(seed)
         hand, thing = facts.hands[0], facts.active
@@ -44,7 +44,7 @@ def write_learnable_dataset(root: Path) -> Path:
             group("multi", HANDS_AND_OBJECTS, both, (mine, hand.mask_id), (thing.category, thing.mask_id)),
             group("chat", "What is the person holding?", f"The person is holding a {thing.color} {thing.category}."),
         ]
-        write_sample(root, "train", f"{seed:04d}", image, mask, depth, groups)
+        write_sample(root, "train", f"{seed:04d}", image, mask, depth, groups, facts)
     return root
 
 
@@ -55,7 +55,7 @@ def trained_folder() -> Path:
 
     out = Path(tempfile.mkdtemp(prefix="annexe-tiny-"))
     data = write_learnable_dataset(out / "data")
-    train(TINY, data, out, steps=240, minutes=None, batch_size=4, queries=4, augmented=False, rate=2.0)
+    train(TINY, data, out, steps=440, minutes=None, batch_size=4, queries=4, augmented=False, rate=2.0, phase="joint")
     shutil.rmtree(out / "data")
     (out / "checkpoint.pt").unlink()
     return out

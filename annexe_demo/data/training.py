@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from annexe_demo.model.annexe import IGNORE, AnnexeConfig, Batch
+from annexe_demo.model.interaction import FACTS, HAND_STATES
 from annexe_demo.model.text_generation import (
     ANALYSIS,
     ANSWER,
     EOS,
     MSK,
     QUERY,
+    SPECIAL_TOKENS,
     encode_answer,
     encode_query,
     encode_text,
@@ -24,10 +26,11 @@ from annexe_demo.model.text_generation import (
 from .augment import ACTIVE_OBJECT, LEFT_HAND, RIGHT_HAND, View, augment, resize, visible_facts
 from .egoirgbench import EgoIRGBench, Group, Sample
 from .facts import SceneFacts
-from .language import annotate, mirror_text
+from .language import annotate, mirror_text, parse_interaction
 
 # Network input sizes (h, w) and how often each is drawn. Photos come in all shapes; the benchmark's are wide.
 CANVASES = {(288, 512): 0.55, (320, 448): 0.15, (384, 384): 0.15, (448, 320): 0.08, (512, 288): 0.07}
+MAX_UNFAMILIAR = 5  # tokens strewn into a query
 MAX_PROMPTS = 2  # masks a picture and step: the pixel grounding decoder costs more than the text
 
 
@@ -43,6 +46,8 @@ class Example:
     categories: np.ndarray
     colors: np.ndarray
     depth: np.ndarray
+    interaction: np.ndarray
+    others: np.ndarray
 
 
 class TrainingData(Sequence[Sample]):
@@ -88,11 +93,13 @@ def make_example(
     tokenizer,
     queries: int,
     training: bool = True,
+    unfamiliar: Sequence[int] = (),
 ) -> Example:
     """One picture at `size` (h, w) with its analysis and `queries` of its queries.
 
-    Generated scenes are described anew each time, from what the augmented picture still shows. Samples without facts (the
-    real benchmark) keep their own groups, with left and right swapped in mirrored pictures.
+    In `training` it is augmented, and generated scenes are described anew from what the augmented picture still shows.
+    Samples without facts (the real benchmark) keep their own groups, with left and right swapped in mirrored pictures.
+    Tokens of `unfamiliar` are strewn among the queries' own.
     """
     sample, view = data[index], data.view(index)
     if training:
@@ -100,12 +107,12 @@ def make_example(
         view = augment(view, size, rng, background)
     else:
         view = resize(view, size)
-    if sample.facts is not None:
-        facts = visible_facts(sample.facts, view.mask, view.mirrored)
-        groups = [Group.from_dict(g) for g in annotate(facts, rng, "train" if training else "val")]
+    facts = visible_facts(sample.facts, view.mask, view.mirrored) if sample.facts else None
+    if facts and training:
+        groups = [Group.from_dict(g) for g in annotate(facts, rng, "train")]
     else:
-        facts, groups = None, [mirror_group(g) for g in sample.groups] if view.mirrored else sample.groups
-    text, asked, prompts = pack_conversation(groups, rng, tokenizer, queries)
+        groups = [mirror_group(g) for g in sample.groups] if view.mirrored else sample.groups
+    text, asked, prompts = pack_conversation(groups, rng, tokenizer, queries, unfamiliar)
     h, w = size
     quarter = cv2.resize(view.mask, (w // 4, h // 4), interpolation=cv2.INTER_NEAREST)
     categories, colors = _object_maps(
@@ -121,6 +128,8 @@ def make_example(
         categories=categories,
         colors=colors,
         depth=_relative_depth(view.depth, (h // 4, w // 4)),
+        interaction=_interaction(facts, config) if facts else _described(groups[0].caption, config),
+        others=_others(facts, config),
     )
 
 
@@ -165,7 +174,30 @@ def mirror_group(group: Group) -> Group:
     )
 
 
-def pack_conversation(groups: Sequence[Group], rng: np.random.Generator, tokenizer, queries: int):
+def unfamiliar_tokens(data: TrainingData, tokenizer, pictures: int = 1000) -> list[int]:
+    """Tokens of the vocabulary that no query of the data uses."""
+    queries = {q.query for sample in data.samples[:pictures] for group in sample.groups for q in group.questions}
+    used = {token for query in queries for token in encode_query(tokenizer, query)}
+    return [token for token in range(len(SPECIAL_TOKENS), len(tokenizer)) if token not in used]
+
+
+def strew(ids: list[int], unfamiliar: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """A query with up to `MAX_UNFAMILIAR` tokens among its own that say nothing.
+
+    People word queries in ways that were never seen. Unless unknown words are met in training, they look like unknown
+    things, and the query seems to have no target.
+    """
+    if not unfamiliar or rng.random() < 0.3:
+        return ids
+    ids = list(ids)
+    for _ in range(int(rng.integers(1, MAX_UNFAMILIAR + 1))):
+        ids.insert(int(rng.integers(0, len(ids) + 1)), int(unfamiliar[rng.integers(len(unfamiliar))]))
+    return ids
+
+
+def pack_conversation(
+    groups: Sequence[Group], rng: np.random.Generator, tokenizer, queries: int, unfamiliar: Sequence[int] = ()
+):
     """The packed text of one picture (see `Batch`), where its queries end, and which ``<MSK>`` to ground.
 
     Returns:
@@ -187,7 +219,7 @@ def pack_conversation(groups: Sequence[Group], rng: np.random.Generator, tokeniz
     for number, k in enumerate(_choose(groups, rng, queries), 1):
         group = groups[k]
         question = group.questions[rng.integers(len(group.questions))].query
-        head = [QUERY, *encode_query(tokenizer, question), ANSWER]
+        head = [QUERY, *strew(encode_query(tokenizer, question), unfamiliar, rng), ANSWER]
         answer = encode_answer(tokenizer, " " + group.answer, group.tokens)
         at = len(text["ids"])
         add([*head, *answer, EOS], number, len(caption), len(head) - 1)
@@ -222,6 +254,8 @@ def collate(examples: Sequence[Example]) -> Batch:
         categories=stack("categories"),
         colors=stack("colors"),
         depth=stack("depth"),
+        interaction=stack("interaction"),
+        others=stack("others"),
     )
 
 
@@ -239,6 +273,7 @@ def batches(
     Not `augmented`, pictures are only resized, to the first of `CANVASES`: for tests and for looking at a dataset.
     """
     rng = np.random.default_rng(seed)
+    unfamiliar = unfamiliar_tokens(data, tokenizer) if augmented else []
     sizes, odds = list(CANVASES), np.array(list(CANVASES.values()))
     order: list[int] = []
     while True:
@@ -247,7 +282,9 @@ def batches(
         size = sizes[rng.choice(len(sizes), p=odds / odds.sum())] if augmented else sizes[0]
         size = scaled(size, config.image_size)
         chosen, order = order[:batch_size], order[batch_size:]
-        yield collate([make_example(data, i, size, rng, config, tokenizer, queries, augmented) for i in chosen])
+        yield collate(
+            [make_example(data, i, size, rng, config, tokenizer, queries, augmented, unfamiliar) for i in chosen]
+        )
 
 
 def scaled(size: tuple[int, int], image_size: int) -> tuple[int, int]:
@@ -277,6 +314,39 @@ def _object_maps(facts: SceneFacts | None, mask: np.ndarray, config: AnnexeConfi
         category[o.mask_id] = config.categories.index(o.category) if o.category in config.categories else other
         color[o.mask_id] = config.colors.index(o.color) if o.color in config.colors else IGNORE
     return category[mask], color[mask]
+
+
+def _interaction(facts: SceneFacts, config: AnnexeConfig) -> np.ndarray:
+    """The values of `FactLayout`'s groups, `IGNORE` where unknown."""
+    hands = {hand.side: hand.grasp or "idle" for hand in facts.hands}
+    states = [HAND_STATES.index(hands.get(side, "absent")) for side in ("left", "right")]
+    surface = int(facts.surface == "floor")
+    active = facts.active
+    if active is None:
+        return np.array([*states, IGNORE, surface, len(config.categories), len(config.colors)])
+    return np.array([*states, int(facts.lifted), surface, *_named(active.category, active.color, config)])
+
+
+def _described(caption: str, config: AnnexeConfig) -> np.ndarray:
+    """The same as far as a description tells it: the active object's category and colour."""
+    said = parse_interaction(caption)
+    if said.category is None:
+        return np.full(len(FACTS), IGNORE)
+    return np.array([*[IGNORE] * (len(FACTS) - 2), *_named(said.category, said.color, config)])
+
+
+def _named(category: str, color: str | None, config: AnnexeConfig) -> tuple[int, int]:
+    """Indices of a category, "other object" where the model has no word for it, and of a colour."""
+    known = config.categories.index(category) if category in config.categories else len(config.categories) - 1
+    return known, config.colors.index(color) if color in config.colors else IGNORE
+
+
+def _others(facts: SceneFacts | None, config: AnnexeConfig) -> np.ndarray:
+    """1 for every category of an object that lies about untouched, else 0; `IGNORE` where unknown."""
+    if facts is None:
+        return np.full(len(config.categories), IGNORE, np.int64)
+    lying = {o.category for o in facts.clutter}
+    return np.array([int(category in lying) for category in config.categories])
 
 
 def _relative_depth(depth: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""`AnnexeModel`: text generation and mask generation as one network, with its five losses.
+"""`AnnexeModel`: text generation and mask generation as one network, with its losses.
 
 Follows ANNEXE (arXiv 2504.01472): L_des and L_ans (token cross-entropy of the two branches), L_cls (mask indicator),
-L_pxl (pixel grounding) and L_dep (depth), weighted 1, 1, 1, 3 and 0.5. Unlike the released code, the indicator reads the
-query's own state and nothing of the answer, so training and inference see the same thing and repeat exactly.
+L_pxl (pixel grounding) and L_dep (depth), weighted 1, 1, 1, 3 and 0.5. L_int, weighted 1, is ours: the interaction head
+that texts and indicator read. Unlike the released code, the indicator reads the query's own words and nothing of the
+answer, so training and inference see the same thing and repeat exactly.
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ from torch import Tensor, nn
 
 from annexe_demo.data.facts import CATEGORIES, COLORS
 
-from .mask_generation import REGIONS, GroundFeatures, GroundImageEncoder, MaskIndicator, PixelGroundingDecoder
+from .interaction import UNKNOWN, FactLayout, InteractionHead, region_places, summarize_regions
+from .mask_generation import (
+    QUERY_KINDS,
+    REGIONS,
+    GroundFeatures,
+    GroundImageEncoder,
+    MaskIndicator,
+    PixelGroundingDecoder,
+)
 from .text_generation import CompactTextGeneration, VisualTokens
 
-LOSS_WEIGHTS = {"des": 1.0, "ans": 1.0, "cls": 1.0, "pxl": 3.0, "dep": 0.5}
-IGNORE = -100
+LOSS_WEIGHTS = {"des": 1.0, "ans": 1.0, "cls": 1.0, "pxl": 3.0, "dep": 0.5, "int": 1.0}
+IGNORE = UNKNOWN
 
 
 @dataclass
@@ -71,6 +80,8 @@ class Batch:
         prompts: (N, 2) picture and position of each ``<MSK>`` to ground, sorted by picture; masks: (N, h/4, w/4) bool.
         regions: (B, h/4, w/4) long; categories, colors: (B, h/8, w/8) long, `IGNORE` where unknown.
         depth: (B, h/4, w/4), 0 to 1 per picture; NaN where unknown.
+        interaction: (B, 6) long, the values of `FactLayout`'s groups; others: (B, categories) long, 1 where an object of
+            that category lies about untouched, else 0. `IGNORE` where unknown.
     """
 
     pixels: Tensor
@@ -86,6 +97,8 @@ class Batch:
     categories: Tensor
     colors: Tensor
     depth: Tensor
+    interaction: Tensor
+    others: Tensor
 
     def to(self, device: torch.device) -> Batch:
         return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
@@ -95,19 +108,22 @@ class AnnexeModel(nn.Module):
     """Unified analyzing, answering and pixel grounding of a first-person picture."""
 
     limitations = (
-        "This compact model has learned from computer-generated scenes only, and not for long: it finds hands well, but often "
-        "names the object or its colour wrongly, and sometimes the hand. It knows sixteen kinds of objects. On real "
-        "photographs it misses and confuses more."
+        "This compact model has learned from computer-generated scenes only. There it names most hands and objects rightly, "
+        "but often a wrong colour. It knows sixteen kinds of objects and calls others by the nearest name. On real "
+        "photographs it misses and confuses much more."
     )
 
     def __init__(self, config: AnnexeConfig):
         super().__init__()
         self.config = config
-        labels = len(config.categories), len(config.colors)
-        self.ground_image_encoder = GroundImageEncoder(config.backbone, config.width, *labels)
-        self.visual_tokens = VisualTokens(config.width, *labels, config.hidden_size)
+        self.layout = FactLayout(len(config.categories), len(config.colors))
+        self.ground_image_encoder = GroundImageEncoder(
+            config.backbone, config.width, self.layout.categories, self.layout.colors
+        )
+        self.interaction_head = InteractionHead(config.width, self.layout)
+        self.visual_tokens = VisualTokens(config.width, self.layout, config.hidden_size)
         self.text_generation = CompactTextGeneration(config.vocab_size, config.hidden_size, config.layers, config.heads)
-        self.mask_indicator = MaskIndicator(config.hidden_size)
+        self.mask_indicator = MaskIndicator(config.hidden_size, self.layout.size)
         self.to_prompt = nn.Sequential(
             nn.LayerNorm(config.hidden_size),
             nn.Linear(config.hidden_size, config.hidden_size),
@@ -128,12 +144,36 @@ class AnnexeModel(nn.Module):
                 module.eval()
         return self
 
-    def encode_image(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor]:
-        """(B, 3, h, w), -1 to 1 -> features and visual tokens (B, V, hidden). h and w must be multiples of 32."""
+    def encode_image(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor, Tensor]:
+        """What texts and masks are made from.
+
+        Args:
+            pixels: (B, 3, h, w), -1 to 1; h and w multiples of 32.
+
+        Returns:
+            features, visual tokens (B, V, hidden), and the probability of each fact of `FactLayout` (B, F).
+        """
         if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] % 32 or pixels.shape[3] % 32:
             raise ValueError(f"pixels must be (B, 3, h, w) with h and w multiples of 32 but got {tuple(pixels.shape)}")
         features = self.ground_image_encoder(pixels)
-        return features, self.visual_tokens(features)
+        visual, facts, _ = self._see(features)
+        return features, visual, facts
+
+    def see(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor]:
+        """(B, 3, h, w), -1 to 1 -> features and logits (B, layout.size) of the interaction's facts."""
+        features = self.ground_image_encoder(pixels)
+        return features, self.interaction_head(features, summarize_regions(features))
+
+    def _see(self, features: GroundFeatures, told: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """Visual tokens (B, V, hidden), the facts' probabilities (B, F) and their logits (B, F).
+
+        Where the true facts are told to the interaction head, texts do not teach it, and its probabilities stay
+        probabilities. Where they are not (the real benchmark), texts are all that it learns from.
+        """
+        regions = summarize_regions(features)
+        logits = self.interaction_head(features, regions)
+        facts = self.layout.probabilities(logits.detach() if told else logits)
+        return self.visual_tokens(features, regions, facts), facts, logits
 
     def embed_text(self, ids: Tensor, visual: Tensor) -> Tensor:
         """Embeddings (B, T, hidden) of token ids (B, T) about pictures with visual tokens (B, V, hidden)."""
@@ -143,33 +183,43 @@ class AnnexeModel(nn.Module):
         """Mask logits (N, h/4, w/4) and IoU logits (N,) of one picture's ``<MSK>`` states (N, hidden)."""
         return self.pixel_grounding_decoder(features, self.to_prompt(states)[:, None])
 
-    def forward(self, batch: Batch, text: bool = True, picture: bool = True) -> dict[str, Tensor]:
-        """The losses, unweighted, by name: des, ans, cls, pxl, dep.
+    def forward(self, batch: Batch, text: bool = True, picture: bool = True, told: bool = False) -> dict[str, Tensor]:
+        """The losses, unweighted, by name: des, ans, cls, pxl, dep, and int of the interaction head.
 
         Args:
             batch: pictures and their packed texts.
-            text: without it, only what the ground image encoder learns from the picture itself: dep, and pxl without
-                prompted masks.
-            picture: without it, the encoder is not trained: no dep, and pxl of prompted masks only.
+            text: without it, only what is learned from the picture itself: dep, int, and pxl without prompted masks.
+            picture: without it, the encoder is not trained: no dep, no int, and pxl of prompted masks only.
+            told: the texts are written from the true facts instead of from the picture, which is not looked at: des, ans
+                and cls only.
         """
+        if told:
+            visual, facts = self._told(batch)
+            return self._text_losses(self._text_states(visual, batch), facts, batch)
         with torch.set_grad_enabled(torch.is_grad_enabled() and picture):
             features = self.ground_image_encoder(batch.pixels)
         losses = {}
+        if not text:
+            logits = self.interaction_head(features, summarize_regions(features))
+        else:
+            visual, facts, logits = self._see(features, told=bool((batch.interaction[:, 0] != IGNORE).any()))
         if picture:
             losses |= {"pxl": region_loss(features, batch), "dep": depth_loss(features, batch)}
-        if not text:
-            return losses
-        states = self._text_states(self.visual_tokens(features), batch)
-        losses |= self._text_losses(states, batch)
-        at = batch.queries
-        asked = batch.targets >= 0
-        indicator = self.mask_indicator(states[at[:, 0], at[:, 1]])
-        losses["cls"] = _mean(
-            F.binary_cross_entropy_with_logits(indicator.float(), batch.targets.clamp_min(0).float(), reduction="none"),
-            asked,
-        )
-        losses["pxl"] = self._prompted_loss(features, states, batch) + losses.get("pxl", 0)
+            losses["int"] = self.layout.loss(logits, batch.interaction, batch.others)
+        if text:
+            states = self._text_states(visual, batch)
+            losses |= self._text_losses(states, facts, batch)
+            losses["pxl"] = self._prompted_loss(features, states, batch) + losses.get("pxl", 0)
         return losses
+
+    def _told(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Summary (B, 1, hidden) of the true facts, and they (B, F): as unsure as a classifier may be but never wrong."""
+        facts = self.layout.true(batch.interaction, batch.others)
+        if self.training:
+            noise = self.layout.probabilities(3 * torch.randn_like(facts))
+            facts = facts.lerp(noise, 0.45 * torch.rand(len(facts), 1, device=facts.device))
+        regions = F.one_hot(batch.regions, len(REGIONS)).permute(0, 3, 1, 2).float()
+        return self.visual_tokens.summary(facts, region_places(regions)), facts
 
     def _text_states(self, visual: Tensor, batch: Batch) -> Tensor:
         """(B, T, hidden). A token sees the picture, the analysis, and what stands before it in its own query."""
@@ -179,12 +229,23 @@ class AnnexeModel(nn.Module):
         segments = torch.cat([batch.segments.new_zeros(b, v), batch.segments], 1)
         causal = torch.ones(v + t, v + t, dtype=torch.bool, device=visual.device).tril()
         same = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
-        positions = torch.cat([torch.arange(v, device=visual.device).expand(b, -1), v + batch.positions], 1)
-        states = self.text_generation(embeddings, attention_mask=(causal & same)[:, None], position_ids=positions)
-        return states[:, v:]
+        count = self.visual_tokens.count
+        positions = torch.arange(count - v, count, device=visual.device).expand(b, -1)
+        positions = torch.cat([positions, count + batch.positions], 1)
+        mask = (causal & same)[:, None]
+        return self.text_generation(embeddings, attention_mask=mask, position_ids=positions)[:, v:]
 
-    def _text_losses(self, states: Tensor, batch: Batch) -> dict[str, Tensor]:
-        losses = {}
+    def _text_losses(self, states: Tensor, facts: Tensor, batch: Batch) -> dict[str, Tensor]:
+        picture, at = batch.queries.unbind(1)
+        segments = batch.segments[picture]
+        before = torch.arange(segments.shape[1], device=at.device) <= at[:, None]
+        where = before & (segments == segments.gather(1, at[:, None]))
+        kinds = torch.where(batch.targets < 0, QUERY_KINDS.index("plain question"), batch.targets)
+        words = self.text_generation.embed(batch.ids)[picture]
+        logits, found = self.mask_indicator(words, facts[picture], where)
+        losses = {"cls": F.cross_entropy(logits.float(), kinds)}
+        start = self.mask_indicator.start(states[picture, at], found, kinds)
+        states = states.index_put((picture, at), start.to(states.dtype))
         for name, of_branch in (("des", batch.segments == 0), ("ans", batch.segments > 0)):
             where = of_branch & (batch.labels != IGNORE)
             logits = self.text_generation.logits(states[where]).float()
@@ -256,7 +317,7 @@ def region_loss(features: GroundFeatures, batch: Batch) -> Tensor:
     for kind, target in ((features.categories, batch.categories), (features.colors, batch.colors)):
         known = target != IGNORE
         if known.any():
-            loss = loss + 0.3 * F.cross_entropy(kind.float(), target, ignore_index=IGNORE)
+            loss = loss + 0.4 * F.cross_entropy(kind.float(), target, ignore_index=IGNORE)
     return loss
 
 

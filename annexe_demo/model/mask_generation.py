@@ -155,7 +155,9 @@ class GroundImageEncoder(nn.Module):
 class PixelGroundingDecoder(MaskDecoder):
     """segment_anything's mask decoder with the encoder's finer strides added while it upsamples.
 
-    Active objects are often a few hundred pixels large; stride-16 features alone cannot draw their outline.
+    Active objects are often a few hundred pixels large; stride-16 features alone cannot draw their outline. A target is
+    nearly always one of `REGIONS`, so their logits, which every pixel of every picture teaches, are part of each mask: the
+    prompt says with what share.
     """
 
     def __init__(self, width: int):
@@ -168,6 +170,8 @@ class PixelGroundingDecoder(MaskDecoder):
         self.fine8 = nn.Conv2d(width // 2, width // 4, 1)
         self.fine4 = nn.Conv2d(width // 4, width // 8, 1)
         self.region_prompt = nn.Conv2d(len(REGIONS), width, 1)
+        self.region_share = nn.Linear(width, len(REGIONS))
+        nn.init.zeros_(self.region_share.bias)
         self.position = PositionEmbeddingRandom(width // 2)
 
     def forward(self, features: GroundFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,18 +198,60 @@ class PixelGroundingDecoder(MaskDecoder):
         x = act4(up4(x) + self.fine4(features.stride4))
         kernel = self.output_hypernetworks_mlps[0](states[:, 1])
         masks = (kernel[:, :, None, None] * x).sum(1)
+        masks = masks + torch.einsum("nr,rhw->nhw", self.region_share(states[:, 1]), features.regions[0])
         return masks, self.iou_prediction_head(states[:, 0])[:, 0]
 
 
+QUERY_KINDS = ("no target", "target", "plain question")
+
+
 class MaskIndicator(nn.Module):
-    """R_c: does this query have a target in this picture? A classifier on the query's state."""
+    """R_c: does this query have a target in this picture? A classifier of queries into `QUERY_KINDS`.
 
-    def __init__(self, hidden_size: int):
+    Whether the left hand that a query names can be seen, or the mug is what the hand holds, is a conjunction of a word
+    and a fact. So it looks over the query's words and multiplies what they ask with what is true of the picture. (Read
+    off the language model's state at the end of the query, the same took thousands of steps and was not learned.) What it
+    finds is added to the state that the answer starts from, so that answer and masks agree.
+    """
+
+    def __init__(self, hidden_size: int, facts: int, heads: int = 4):
         super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(hidden_size)
+        self.look = nn.Linear(hidden_size, heads)
+        self.asked = nn.Linear(hidden_size, hidden_size)
+        self.true = nn.Linear(facts, hidden_size)
         self.layers = nn.Sequential(
-            nn.LayerNorm(hidden_size), nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, 1)
+            nn.LayerNorm(2 * hidden_size),
+            nn.Linear(2 * hidden_size, hidden_size),
+            nn.GELU(),
+            nn.Linear(hidden_size, len(QUERY_KINDS)),
         )
+        self.found = nn.Linear(hidden_size, hidden_size, bias=False)
+        nn.init.zeros_(self.found.weight)
+        self.kinds = nn.Embedding(len(QUERY_KINDS), hidden_size)
+        nn.init.normal_(self.true.weight, std=0.5)
 
-    def forward(self, state: Tensor) -> Tensor:
-        """(..., hidden) -> logits (...)."""
-        return self.layers(state)[..., 0]
+    def forward(self, words: Tensor, facts: Tensor, where: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Classify Q queries.
+
+        Args:
+            words: embeddings of the queries' tokens, (Q, T, hidden).
+            facts: probabilities of what is true of each query's picture, (Q, F).
+            where: (Q, T) bool, the tokens that belong to the query; all by default.
+
+        Returns:
+            logits (Q, 3) of `QUERY_KINDS`, and what was found (Q, hidden), for `start`.
+        """
+        words = self.norm(words)
+        weight = self.look(words)
+        if where is not None:
+            weight = weight.masked_fill(~where[..., None], -torch.inf)
+        asked = self.asked(words).unflatten(-1, (self.heads, -1))
+        asked = torch.einsum("qth,qthd->qhd", weight.softmax(1), asked).flatten(1)
+        found = asked * self.true(facts)
+        return self.layers(torch.cat([asked, found], -1)), found
+
+    def start(self, state: Tensor, found: Tensor, kind: Tensor) -> Tensor:
+        """The state (Q, hidden) that the answer starts from: the query's own, what was found, and its kind (Q,)."""
+        return state + self.found(found) + self.kinds(kind)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
+from .interaction import FactLayout, RegionSummary
 from .mask_generation import GroundFeatures
 
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<analysis>", "<query>", "<answer>", "<p>", "</p>", "<MSK>")
@@ -91,52 +92,40 @@ class VisualTokens(nn.Module):
 
     GRID x GRID tokens say what is where; one token for each region (hand, active object) says what it is, pooled over
     the pixels that the region head gives it: small objects would drown in the grid. The last token sums the interaction
-    up: category and colour of the active object as mixtures of learned words, and where and how large each region is.
+    up: the facts that the interaction head names, as a mixture of learned words, and where and how large each region is.
     It is also added to every text token (`AnnexeModel.embed_text`). A language model trained from scratch for an hour
     does not learn to look it up by attention alone; compared with each word as it is read, it does.
     """
 
-    def __init__(self, width: int, categories: int, colors: int, hidden_size: int):
+    def __init__(self, width: int, layout: FactLayout, hidden_size: int):
         super().__init__()
-        labels = categories + colors
+        labels = layout.categories + layout.colors
         self.grid = nn.Sequential(nn.LayerNorm(width + labels + 5), nn.Linear(width + labels + 5, hidden_size))
         region = width + width // 2 + labels + 4
         self.region = nn.Sequential(
             nn.LayerNorm(region), nn.Linear(region, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
         )
         self.place = nn.Parameter(torch.randn(GRID * GRID, hidden_size) * 0.02)
-        self.category_words = nn.Linear(categories, hidden_size, bias=False)
-        self.color_words = nn.Linear(colors, hidden_size, bias=False)
+        self.fact_words = nn.Linear(layout.size, hidden_size, bias=False)
         self.region_places = nn.Linear(3 * 4, hidden_size)
         self.kind = nn.Parameter(torch.randn(4, hidden_size) * 0.02)
         self.count = GRID * GRID + 4
         # As long as a token's embedding, or the words that they are added to would drown.
-        for layer in (self.category_words, self.color_words, self.region_places):
+        for layer in (self.fact_words, self.region_places):
             nn.init.normal_(layer.weight, std=0.03)
         nn.init.zeros_(self.region_places.bias)
 
-    def forward(self, f: GroundFeatures) -> Tensor:
-        """`GroundFeatures` of B pictures -> (B, count, hidden)."""
+    def forward(self, f: GroundFeatures, regions: RegionSummary, facts: Tensor) -> Tensor:
+        """`GroundFeatures` of B pictures, their regions and facts (B, layout.size) -> (B, count, hidden)."""
         labels = torch.cat([f.categories.softmax(1), f.colors.softmax(1)], 1)
-        probabilities = f.regions.float().softmax(1)
         pool = lambda x: F.adaptive_avg_pool2d(x.float(), GRID).flatten(2).transpose(1, 2)  # noqa: E731
-        grid = torch.cat([pool(f.stride16), pool(labels), pool(probabilities), pool(f.depth)], -1)
-        p8 = F.adaptive_avg_pool2d(probabilities, f.stride8.shape[-2:])[:, 1:]
-        p16 = F.adaptive_avg_pool2d(probabilities, f.stride16.shape[-2:])[:, 1:]
-        mean = lambda p, x: torch.einsum("brhw,bchw->brc", p, x.float()) / (p.sum((2, 3))[..., None] + 0.5)  # noqa: E731
-        h, w = p8.shape[-2:]
-        y, x = torch.meshgrid(
-            torch.linspace(0, 1, h, device=p8.device), torch.linspace(0, 1, w, device=p8.device), indexing="ij"
-        )
-        position = mean(p8, torch.stack([x, y]).expand(len(p8), -1, -1, -1))
-        size = torch.stack([p8.mean((2, 3)).clamp_min(1e-6).log() / 4, probabilities[:, 1:].amax((2, 3))], -1)
-        named = mean(p8, labels)
-        region = torch.cat([mean(p16, f.stride16), mean(p8, f.stride8), named, position, size], -1)
-        category, color = named[:, 2].split([self.category_words.in_features, self.color_words.in_features], -1)
-        summary = self.category_words(category) + self.color_words(color)
-        summary = summary + self.region_places(torch.cat([position, size], -1).flatten(1))
-        regions = torch.cat([self.region(region), summary[:, None]], 1) + self.kind
-        return torch.cat([self.grid(grid) + self.place, regions], 1)
+        grid = torch.cat([pool(f.stride16), pool(labels), pool(f.regions.softmax(1)), pool(f.depth)], -1)
+        tokens = self.region(regions.features) + self.kind[:3]
+        return torch.cat([self.grid(grid) + self.place, tokens, self.summary(facts, regions.places)], 1)
+
+    def summary(self, facts: Tensor, places: Tensor) -> Tensor:
+        """The last token alone, (B, 1, hidden), from facts (B, layout.size) and places (B, 12)."""
+        return (self.fact_words(facts) + self.region_places(places) + self.kind[3])[:, None]
 
 
 class CompactTextGeneration(nn.Module):
@@ -167,7 +156,7 @@ class CompactTextGeneration(nn.Module):
         """(..., hidden) -> (..., vocab). Input and output embeddings are tied."""
         return F.linear(states, self.language_model.embed_tokens.weight)
 
-    def forward(self, embeddings: Tensor, cache=None, attention_mask=None, position_ids=None):
+    def forward(self, embeddings: Tensor, cache=None, attention_mask=None, position_ids=None) -> Tensor:
         """States (B, T, hidden) of new embeddings (B, T, hidden); `cache`, where given, is extended in place."""
         return self.language_model(
             inputs_embeds=embeddings,

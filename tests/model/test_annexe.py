@@ -41,12 +41,13 @@ def batch(data, tokenizer):
 
 
 def test_features_and_visual_tokens_have_the_documented_shapes(model):
-    features, visual = model.encode_image(torch.zeros(2, 3, 96, 160))
+    features, visual, facts = model.encode_image(torch.zeros(2, 3, 96, 160))
     assert features.stride4.shape[2:] == features.regions.shape[2:] == features.depth.shape[2:] == (24, 40)
     assert features.stride8.shape[2:] == features.categories.shape[2:] == features.colors.shape[2:] == (12, 20)
     assert features.stride16.shape == (2, TINY.width, 6, 10)
     assert features.regions.shape[1] == 4 and features.categories.shape[1] == 17 and features.colors.shape[1] == 15
     assert visual.shape == (2, model.visual_tokens.count, TINY.hidden_size)
+    assert facts.shape == (2, model.layout.size) and 0 <= facts.min() and facts.max() <= 1
     masks, scores = model.ground(features[:1], torch.zeros(3, TINY.hidden_size))
     assert masks.shape == (3, 24, 40) and scores.shape == (3,)
 
@@ -60,11 +61,16 @@ def test_pixels_of_another_shape_are_refused(model, shape):
 @pytest.mark.parametrize(
     ("loss", "reached", "spared"),
     [
-        ("des", ["text_generation", "visual_tokens", "ground_image_encoder"], ["mask_indicator", "to_prompt"]),
-        ("ans", ["text_generation", "visual_tokens", "ground_image_encoder"], ["mask_indicator", "to_prompt"]),
-        ("cls", ["mask_indicator", "text_generation", "ground_image_encoder"], ["to_prompt"]),
+        (
+            "des",
+            ["text_generation", "visual_tokens", "ground_image_encoder"],
+            ["mask_indicator", "to_prompt", "interaction_head"],
+        ),
+        ("ans", ["text_generation", "visual_tokens", "ground_image_encoder"], ["to_prompt"]),
+        ("cls", ["mask_indicator", "text_generation"], ["to_prompt", "ground_image_encoder"]),
         ("pxl", ["pixel_grounding_decoder", "to_prompt", "text_generation"], ["mask_indicator"]),
         ("dep", ["ground_image_encoder"], ["text_generation", "mask_indicator", "to_prompt"]),
+        ("int", ["interaction_head", "ground_image_encoder"], ["text_generation", "visual_tokens"]),
     ],
 )
 def test_each_loss_trains_its_modules(model, batch, loss, reached, spared):
@@ -91,7 +97,7 @@ def test_every_parameter_learns_from_some_loss(model, batch):
 def test_packed_queries_do_not_see_each_other_and_match_generation_step_by_step(model, batch):
     from transformers import DynamicCache
 
-    _, visual = model.encode_image(batch.pixels)
+    _, visual, _ = model.encode_image(batch.pixels)
     packed = model._text_states(visual, batch)
     picture, query = 1, 3
     of = lambda number: batch.segments[picture] == number  # noqa: E731
@@ -99,7 +105,8 @@ def test_packed_queries_do_not_see_each_other_and_match_generation_step_by_step(
     prefix = torch.cat([one, model.embed_text(batch.ids[picture][of(0)][None], one)], 1)
     cache = DynamicCache(config=model.text_generation.language_model.config)
     model.text_generation(prefix, cache=cache)
-    alone = model.text_generation(model.embed_text(batch.ids[picture][of(query)][None], one), cache=cache)[0]
+    ids = batch.ids[picture][of(query)][None]
+    alone = model.text_generation(model.embed_text(ids, one), cache=cache)[0]
     torch.testing.assert_close(packed[picture][of(query)], alone, atol=1e-4, rtol=1e-3)
 
 

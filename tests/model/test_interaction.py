@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import torch
+
+from annexe_demo.data.facts import HandFact, ObjectFact, SceneFacts
+from annexe_demo.data.training import TrainingData, collate, make_example
+from annexe_demo.model import AnnexeModel
+from annexe_demo.model.interaction import FACTS, HAND_STATES, UNKNOWN, FactLayout, region_places
+from annexe_demo.model.text_generation import train_tokenizer
+from annexe_demo.train import TEXT_MODULES, training_texts
+from tests.drawn_scenes import write_drawn_dataset
+from tests.tiny_model import TINY, drawn_dataset
+
+LAYOUT = FactLayout(categories=3, colors=2)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return TrainingData(drawn_dataset(), "train")
+
+
+@pytest.fixture(scope="module")
+def batch(data):
+    tokenizer = train_tokenizer(training_texts(data, 0), TINY.vocab_size)
+    rng = np.random.default_rng(0)
+    return collate([make_example(data, i, (96, 160), rng, TINY, tokenizer, 5, training=False) for i in range(4)])
+
+
+def test_every_group_is_a_distribution_and_what_lies_about_is_not():
+    p = LAYOUT.probabilities(torch.randn(5, LAYOUT.size))
+    *groups, others = LAYOUT.split(p)
+    assert len(groups) == len(FACTS) and others.shape == (5, 3)
+    for group in groups:
+        torch.testing.assert_close(group.sum(-1), torch.ones(5))
+
+
+def test_true_facts_are_certain_and_unknown_ones_evenly_spread():
+    interaction = torch.tensor([[0, 2, 1, 0, 3, UNKNOWN]])
+    left, right, lifted, surface, category, color, others = LAYOUT.split(
+        LAYOUT.true(interaction, torch.tensor([[1, UNKNOWN, 0]]))
+    )
+    assert left[0, 0] == 1 and right[0, 2] == 1 and lifted[0, 1] == 1 and surface[0, 0] == 1 and category[0, 3] == 1
+    assert color.tolist() == [[pytest.approx(1 / 3)] * 3]
+    assert others.tolist() == [[1, 0.5, 0]]
+
+
+def test_the_loss_falls_with_the_truth_and_ignores_what_is_unknown():
+    interaction, others = torch.tensor([[0, 2, 1, 0, 3, 1]]), torch.tensor([[1, 0, 0]])
+    true = LAYOUT.true(interaction, others)
+    right, wrong = LAYOUT.loss(20 * true - 10, interaction, others), LAYOUT.loss(10 - 20 * true, interaction, others)
+    assert right < 0.1 < 10 < wrong
+    nothing = torch.full_like(interaction, UNKNOWN), torch.full_like(others, UNKNOWN)
+    assert LAYOUT.loss(torch.randn(1, LAYOUT.size), *nothing) == 0
+
+
+def test_places_are_those_of_the_regions():
+    regions = torch.zeros(1, 4, 40, 40)
+    regions[:, 0] = 1
+    regions[:, 0, 20:, :20], regions[:, 1, 20:, :20] = 0, 1  # the left hand fills the lower left quarter
+    left, right, active = region_places(regions)[0].reshape(3, 4)
+    assert left[:2].tolist() == [pytest.approx(0.25, abs=0.02), pytest.approx(0.75, abs=0.02)]
+    assert left[3] == 1 and right[3] == active[3] == 0 and left[2] > right[2]
+
+
+def test_examples_carry_the_facts_of_their_scene(data, batch):
+    for k in range(4):
+        facts = data[k].facts
+        values = dict(zip(FACTS, batch.interaction[k].tolist(), strict=True))
+        assert TINY.categories[values["category"]] == facts.active.category
+        assert TINY.colors[values["color"]] == facts.active.color and values["lifted"] == facts.lifted
+        hands = {hand.side: hand.grasp for hand in facts.hands}
+        for side in ("left", "right"):
+            assert HAND_STATES[values[side]] == hands.get(side, "absent")
+
+
+def test_an_idle_hand_a_missing_object_and_what_lies_about():
+    from annexe_demo.data.training import _interaction, _others
+
+    mug = ObjectFact("mug", "red", 4, 0.5, 0.5, 0.02)
+    facts = SceneFacts(None, (HandFact("left", None, 1),), False, "floor", (mug,))
+    values = dict(zip(FACTS, _interaction(facts, TINY).tolist(), strict=True))
+    assert HAND_STATES[values["left"]] == "idle" and HAND_STATES[values["right"]] == "absent"
+    assert values["surface"] == 1 and values["lifted"] == UNKNOWN
+    assert values["category"] == len(TINY.categories) and values["color"] == len(TINY.colors)
+    assert np.flatnonzero(_others(facts, TINY)).tolist() == [TINY.categories.index("mug")]
+
+
+def test_without_facts_the_description_tells_category_and_colour_alone(tmp_path):
+    plain = TrainingData(write_drawn_dataset(tmp_path, {"train": 1}, with_facts=False), "train")
+    tokenizer = train_tokenizer(training_texts(plain, 0), TINY.vocab_size)
+    example = make_example(plain, 0, (96, 160), np.random.default_rng(0), TINY, tokenizer, 3, training=False)
+    values = dict(zip(FACTS, example.interaction.tolist(), strict=True))
+    caption = plain[0].groups[0].caption
+    assert f"{TINY.colors[values['color']]} {TINY.categories[values['category']]}" in caption
+    assert {values[name] for name in FACTS[:4]} == set(example.others) == {UNKNOWN}
+
+
+def test_texts_written_from_true_facts_train_the_text_modules_alone(batch):
+    torch.manual_seed(0)
+    model = AnnexeModel(TINY).train()
+    losses = model(batch, told=True)
+    assert set(losses) == {"des", "ans", "cls"}
+    sum(losses.values()).backward()
+    learning = {n for n, p in model.named_parameters() if p.grad is not None}
+    assert all(name.startswith(TEXT_MODULES) for name in learning)
+    assert all(any(n.startswith(part) for n in learning) for part in TEXT_MODULES)
+
+
+def test_told_facts_change_what_is_written(batch):
+    torch.manual_seed(0)
+    model = AnnexeModel(TINY).eval()
+    one = model(batch, told=True)["des"]
+    batch.interaction = batch.interaction.flip(0)
+    assert not torch.isclose(one, model(batch, told=True)["des"])
