@@ -44,9 +44,8 @@ EMA_DECAY = 0.99  # of about the last hundred steps
 # no common weight, so on two cores they may as well run side by side, each as one process with a `--phase` of its own.
 PHASES = {"picture": 0.5, "text": 0.25, "joint": 0.25}
 PHASES_WITHOUT_FACTS = {"picture": 0.22, "joint": 0.78}  # the real benchmark tells no facts to write from
-PICTURE_EVERY = (
-    2  # joint steps: those between cost half, and learn texts from true facts or from a picture left as it is
-)
+# Joint steps. Those between cost half, and learn texts from true facts or, without facts, with the encoder left as it is.
+PICTURE_EVERY = 2
 VALIDATION_PICTURES = 80
 # What the text phase trains.
 TEXT_MODULES = (

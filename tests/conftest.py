@@ -34,3 +34,22 @@ def app_url() -> Iterator[str]:
         pytest.skip(f"needs the bundled model in {MODEL}")
     with serve_app() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Training data of the drawn scenes."""
+    from annexe_demo.data.training import TrainingData
+    from tests.tiny_model import drawn_dataset
+
+    return TrainingData(drawn_dataset(), "train")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(data):
+    """A tokenizer trained on all that is said of the drawn scenes."""
+    from annexe_demo.model.text_generation import train_tokenizer
+    from annexe_demo.train import training_texts
+    from tests.tiny_model import TINY
+
+    return train_tokenizer(training_texts(data, 0), TINY.vocab_size)

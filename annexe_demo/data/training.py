@@ -175,7 +175,7 @@ def mirror_group(group: Group) -> Group:
 
 
 def unfamiliar_tokens(data: TrainingData, tokenizer, pictures: int = 1000) -> list[int]:
-    """Tokens of the vocabulary that no query of the data uses."""
+    """Tokens of the vocabulary that no query of the data's first `pictures` uses."""
     queries = {q.query for sample in data.samples[:pictures] for group in sample.groups for q in group.questions}
     used = {token for query in queries for token in encode_query(tokenizer, query)}
     return [token for token in range(len(SPECIAL_TOKENS), len(tokenizer)) if token not in used]
@@ -309,10 +309,8 @@ def _choose(groups: Sequence[Group], rng: np.random.Generator, count: int) -> li
 def _object_maps(facts: SceneFacts | None, mask: np.ndarray, config: AnnexeConfig) -> tuple[np.ndarray, np.ndarray]:
     """Category and colour index of every pixel of a known object, `IGNORE` elsewhere."""
     category, color = np.full(256, IGNORE, np.int64), np.full(256, IGNORE, np.int64)
-    other = len(config.categories) - 1
     for o in [*([facts.active] if facts.active else []), *facts.clutter] if facts else []:
-        category[o.mask_id] = config.categories.index(o.category) if o.category in config.categories else other
-        color[o.mask_id] = config.colors.index(o.color) if o.color in config.colors else IGNORE
+        category[o.mask_id], color[o.mask_id] = _named(o.category, o.color, config)
     return category[mask], color[mask]
 
 

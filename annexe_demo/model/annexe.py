@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from annexe_demo.data.facts import CATEGORIES, COLORS
 
-from .interaction import UNKNOWN, FactLayout, InteractionHead, region_places, summarize_regions
+from .interaction import UNKNOWN, FactLayout, InteractionHead, RegionSummary, region_places, summarize_regions
 from .mask_generation import (
     QUERY_KINDS,
     REGIONS,
@@ -156,24 +156,18 @@ class AnnexeModel(nn.Module):
         if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] % 32 or pixels.shape[3] % 32:
             raise ValueError(f"pixels must be (B, 3, h, w) with h and w multiples of 32 but got {tuple(pixels.shape)}")
         features = self.ground_image_encoder(pixels)
-        visual, facts, _ = self._see(features)
-        return features, visual, facts
+        regions, logits = self._interaction(features)
+        facts = self.layout.probabilities(logits)
+        return features, self.visual_tokens(features, regions, facts), facts
 
     def see(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor]:
         """(B, 3, h, w), -1 to 1 -> features and logits (B, layout.size) of the interaction's facts."""
         features = self.ground_image_encoder(pixels)
-        return features, self.interaction_head(features, summarize_regions(features))
+        return features, self._interaction(features)[1]
 
-    def _see(self, features: GroundFeatures, told: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """Visual tokens (B, V, hidden), the facts' probabilities (B, F) and their logits (B, F).
-
-        Where the true facts are told to the interaction head, texts do not teach it, and its probabilities stay
-        probabilities. Where they are not (the real benchmark), texts are all that it learns from.
-        """
+    def _interaction(self, features: GroundFeatures) -> tuple[RegionSummary, Tensor]:
         regions = summarize_regions(features)
-        logits = self.interaction_head(features, regions)
-        facts = self.layout.probabilities(logits.detach() if told else logits)
-        return self.visual_tokens(features, regions, facts), facts, logits
+        return regions, self.interaction_head(features, regions)
 
     def embed_text(self, ids: Tensor, visual: Tensor) -> Tensor:
         """Embeddings (B, T, hidden) of token ids (B, T) about pictures with visual tokens (B, V, hidden)."""
@@ -198,16 +192,17 @@ class AnnexeModel(nn.Module):
             return self._text_losses(self._text_states(visual, batch), facts, batch)
         with torch.set_grad_enabled(torch.is_grad_enabled() and picture):
             features = self.ground_image_encoder(batch.pixels)
+        regions, logits = self._interaction(features)
         losses = {}
-        if not text:
-            logits = self.interaction_head(features, summarize_regions(features))
-        else:
-            visual, facts, logits = self._see(features, told=bool((batch.interaction[:, 0] != IGNORE).any()))
         if picture:
             losses |= {"pxl": region_loss(features, batch), "dep": depth_loss(features, batch)}
             losses["int"] = self.layout.loss(logits, batch.interaction, batch.others)
         if text:
-            states = self._text_states(visual, batch)
+            # Where the true facts are known, texts do not teach the head, and its probabilities stay probabilities. Where
+            # they are not (the real benchmark), texts are all that it learns from.
+            known = (batch.interaction[:, 0] != IGNORE).any()
+            facts = self.layout.probabilities(logits.detach() if known else logits)
+            states = self._text_states(self.visual_tokens(features, regions, facts), batch)
             losses |= self._text_losses(states, facts, batch)
             losses["pxl"] = self._prompted_loss(features, states, batch) + losses.get("pxl", 0)
         return losses

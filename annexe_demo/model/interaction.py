@@ -72,10 +72,13 @@ class FactLayout:
 
 @dataclass
 class RegionSummary:
-    """Each region's pooled features (B, 3, R), and where and how large the regions are (B, 12)."""
+    """Each region's pooled features (B, 3, `region_size`) and where and how large the regions are (B, 12), with the
+    probabilities they were pooled by: of `REGIONS`, (B, 4, h/4, w/4), and of categories and colours, (B, K + C, h/8, w/8)."""
 
     features: Tensor
     places: Tensor
+    probabilities: Tensor
+    labels: Tensor
 
 
 def region_places(probabilities: Tensor) -> Tensor:
@@ -107,7 +110,12 @@ def summarize_regions(f: GroundFeatures) -> RegionSummary:
     p16 = F.adaptive_avg_pool2d(probabilities, f.stride16.shape[-2:])[:, 1:]
     mean = lambda p, x: torch.einsum("brhw,bchw->brc", p, x.float()) / (p.sum((2, 3))[..., None] + 0.5)  # noqa: E731
     features = [mean(p16, f.stride16), mean(p8, f.stride8), mean(p8, labels), places.unflatten(1, (3, 4))]
-    return RegionSummary(torch.cat(features, -1), places)
+    return RegionSummary(torch.cat(features, -1), places, probabilities, labels)
+
+
+def region_size(width: int, layout: FactLayout) -> int:
+    """Values of one region's pooled features: of strides 16 and 8, of categories and colours, and its place."""
+    return width + width // 2 + layout.categories + layout.colors + 4
 
 
 class InteractionHead(nn.Module):
@@ -117,13 +125,11 @@ class InteractionHead(nn.Module):
         super().__init__()
         self.layout = layout
         groups = [*layout.groups, layout.categories]
-        region = width + width // 2 + layout.categories + layout.colors + 4
+        region = region_size(width, layout) * (len(REGIONS) - 1)
         self.queries = nn.Parameter(torch.randn(len(groups), width) * 0.02)
         self.norm = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, 6, batch_first=True)
-        self.regions = nn.Sequential(
-            nn.LayerNorm(region * (len(REGIONS) - 1)), nn.Linear(region * (len(REGIONS) - 1), 2 * width), nn.GELU()
-        )
+        self.regions = nn.Sequential(nn.LayerNorm(region), nn.Linear(region, 2 * width), nn.GELU())
         self.heads = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(3 * width), nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, n))
             for n in groups

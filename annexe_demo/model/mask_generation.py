@@ -210,7 +210,7 @@ class MaskIndicator(nn.Module):
 
     Whether the left hand that a query names can be seen, or the mug is what the hand holds, is a conjunction of a word
     and a fact. So it looks over the query's words and multiplies what they ask with what is true of the picture. (Read
-    off the language model's state at the end of the query, the same took thousands of steps and was not learned.) What it
+    off the language model's state at the end of the query, the same was not learned in a thousand steps.) What it
     finds is added to the state that the answer starts from, so that answer and masks agree.
     """
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from .interaction import FactLayout, RegionSummary
+from .interaction import FactLayout, RegionSummary, region_size
 from .mask_generation import GroundFeatures
 
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<analysis>", "<query>", "<answer>", "<p>", "</p>", "<MSK>")
@@ -101,7 +101,7 @@ class VisualTokens(nn.Module):
         super().__init__()
         labels = layout.categories + layout.colors
         self.grid = nn.Sequential(nn.LayerNorm(width + labels + 5), nn.Linear(width + labels + 5, hidden_size))
-        region = width + width // 2 + labels + 4
+        region = region_size(width, layout)
         self.region = nn.Sequential(
             nn.LayerNorm(region), nn.Linear(region, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
         )
@@ -117,9 +117,8 @@ class VisualTokens(nn.Module):
 
     def forward(self, f: GroundFeatures, regions: RegionSummary, facts: Tensor) -> Tensor:
         """`GroundFeatures` of B pictures, their regions and facts (B, layout.size) -> (B, count, hidden)."""
-        labels = torch.cat([f.categories.softmax(1), f.colors.softmax(1)], 1)
         pool = lambda x: F.adaptive_avg_pool2d(x.float(), GRID).flatten(2).transpose(1, 2)  # noqa: E731
-        grid = torch.cat([pool(f.stride16), pool(labels), pool(f.regions.softmax(1)), pool(f.depth)], -1)
+        grid = torch.cat([pool(f.stride16), pool(regions.labels), pool(regions.probabilities), pool(f.depth)], -1)
         tokens = self.region(regions.features) + self.kind[:3]
         return torch.cat([self.grid(grid) + self.place, tokens, self.summary(facts, regions.places)], 1)
 

@@ -1,20 +1,8 @@
 import numpy as np
-import pytest
 
-from annexe_demo.data.training import MAX_UNFAMILIAR, TrainingData, make_example, strew, unfamiliar_tokens
-from annexe_demo.model.text_generation import ANSWER, QUERY, SPECIAL_TOKENS, encode_query, train_tokenizer
-from annexe_demo.train import training_texts
-from tests.tiny_model import TINY, drawn_dataset
-
-
-@pytest.fixture(scope="module")
-def data():
-    return TrainingData(drawn_dataset(), "train")
-
-
-@pytest.fixture(scope="module")
-def tokenizer(data):
-    return train_tokenizer(training_texts(data, 0), TINY.vocab_size)
+from annexe_demo.data.training import MAX_UNFAMILIAR, make_example, strew, unfamiliar_tokens
+from annexe_demo.model.text_generation import ANSWER, QUERY, SPECIAL_TOKENS, encode_query
+from tests.tiny_model import TINY
 
 
 def test_unfamiliar_tokens_are_in_no_query(data, tokenizer):

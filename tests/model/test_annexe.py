@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from annexe_demo.data.training import TrainingData, batches, collate, make_example
+from annexe_demo.data.training import batches, collate, make_example
 from annexe_demo.model import AnnexeConfig, AnnexeModel
 from annexe_demo.model.text_generation import (
     MSK,
@@ -12,20 +12,8 @@ from annexe_demo.model.text_generation import (
     encode_answer,
     encode_query,
     encode_text,
-    train_tokenizer,
 )
-from annexe_demo.train import training_texts
-from tests.tiny_model import TINY, drawn_dataset
-
-
-@pytest.fixture(scope="module")
-def data():
-    return TrainingData(drawn_dataset(), "train")
-
-
-@pytest.fixture(scope="module")
-def tokenizer(data):
-    return train_tokenizer(training_texts(data, 0), TINY.vocab_size)
+from tests.tiny_model import TINY
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,15 @@ from annexe_demo.data.facts import HandFact, ObjectFact, SceneFacts
 from annexe_demo.data.training import TrainingData, collate, make_example
 from annexe_demo.model import AnnexeModel
 from annexe_demo.model.interaction import FACTS, HAND_STATES, UNKNOWN, FactLayout, region_places
-from annexe_demo.model.text_generation import train_tokenizer
-from annexe_demo.train import TEXT_MODULES, training_texts
+from annexe_demo.train import TEXT_MODULES
 from tests.drawn_scenes import write_drawn_dataset
-from tests.tiny_model import TINY, drawn_dataset
+from tests.tiny_model import TINY
 
 LAYOUT = FactLayout(categories=3, colors=2)
 
 
 @pytest.fixture(scope="module")
-def data():
-    return TrainingData(drawn_dataset(), "train")
-
-
-@pytest.fixture(scope="module")
-def batch(data):
-    tokenizer = train_tokenizer(training_texts(data, 0), TINY.vocab_size)
+def batch(data, tokenizer):
     rng = np.random.default_rng(0)
     return collate([make_example(data, i, (96, 160), rng, TINY, tokenizer, 5, training=False) for i in range(4)])
 
@@ -85,9 +78,8 @@ def test_an_idle_hand_a_missing_object_and_what_lies_about():
     assert np.flatnonzero(_others(facts, TINY)).tolist() == [TINY.categories.index("mug")]
 
 
-def test_without_facts_the_description_tells_category_and_colour_alone(tmp_path):
+def test_without_facts_the_description_tells_category_and_colour_alone(tokenizer, tmp_path):
     plain = TrainingData(write_drawn_dataset(tmp_path, {"train": 1}, with_facts=False), "train")
-    tokenizer = train_tokenizer(training_texts(plain, 0), TINY.vocab_size)
     example = make_example(plain, 0, (96, 160), np.random.default_rng(0), TINY, tokenizer, 3, training=False)
     values = dict(zip(FACTS, example.interaction.tolist(), strict=True))
     caption = plain[0].groups[0].caption
