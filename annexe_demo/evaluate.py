@@ -1,43 +1,59 @@
 """Measure a model: python -m annexe_demo.evaluate --model M --data DIR --split test [--limit N] --out DIR
 
-One picture is one sample: it is encoded and analyzed once, then asked a few of its own queries. OUT gets ``report.json``,
-which is printed as a table too, and ``predictions.jsonl`` with everything the report was made from.
+One picture is one sample: it is encoded and analyzed once, then asked a few of its own queries. OUT gets
+``predictions.jsonl``, a line a picture as it goes, and at the end all that is made from it: ``report.json``, ``report.md``
+and ``charts/``. The same command goes on where it was interrupted; ``--predictions FILE`` scores again without the model;
+``accelerate launch -m annexe_demo.evaluate ...`` shares the pictures out among several devices.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import sys
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from annexe_demo.__main__ import DEFAULT_MODEL, EXIT_BAD_INPUT, InputError, load_pipeline
 from annexe_demo.data.egoirgbench import KINDS, SPLITS, DatasetError, EgoIRGBench, Group, Question, Sample
 from annexe_demo.data.language import Interaction, parse_interaction
-from annexe_demo.events import INDICATOR_THRESHOLD, DepthMap, Done, Grounding
+from annexe_demo.events import DepthMap, Done, Grounding
 from annexe_demo.images import ImageError
-from annexe_demo.metrics import (
-    GroundingMetrics,
-    TextMetrics,
-    category_correct,
-    color_correct,
-    depth_mae,
-    hands_correct,
+from annexe_demo.metrics import depth_mae, target_role
+from annexe_demo.predictions import (
+    PREDICTIONS_FILE,
+    PredictionError,
+    PredictionLog,
+    Record,
+    Settings,
+    gather,
+    read_predictions,
+    shares,
 )
+from annexe_demo.scoring import query_iou, score
 from annexe_demo.view.export import mask_to_rle
 
 QUERIES_PER_IMAGE = 6
 REPORT_FILE = "report.json"
-PREDICTIONS_FILE = "predictions.jsonl"
-# Upper bounds of a query's target area as a share of the picture, and what is above the last of them.
-SIZES = (("small (< 1 %)", 0.01), ("medium (1 to 5 %)", 0.05), ("large (> 5 %)", float("inf")))
+# Slow shares are waited for: without a word from a process, torch's own limit is 10 to 30 minutes.
+_PATIENCE = timedelta(days=7)
+# Where launchers tell how many processes they started: torchrun and accelerate, then those of MPI.
+_PROCESS_COUNTS = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What is asked, and what is true
 
 
 def pick_evenly(count: int, limit: int | None) -> list[int]:
@@ -47,14 +63,16 @@ def pick_evenly(count: int, limit: int | None) -> list[int]:
     return [i * count // limit for i in range(limit)]
 
 
-def choose_queries(name: str, groups: Sequence[Group], count: int) -> list[tuple[Group, Question]]:
+def choose_queries(name: str, groups: Sequence[Group], count: int | None) -> list[tuple[Group, Question]]:
     """Up to `count` queries of one picture, one of a group, the kinds in turn. The same picture gets the same ones.
 
     Args:
         name: the picture's name, the only seed: neither the other pictures nor their number matter.
         groups: the picture's query groups.
-        count: how many at most.
+        count: how many at most; None for every wording of every group.
     """
+    if count is None:
+        return [(group, question) for group in groups for question in group.questions]
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     queues = []
     for kind in KINDS:
@@ -80,239 +98,290 @@ def true_interaction(sample: Sample) -> Interaction:
     )
 
 
-@dataclass
-class Scores:
-    """What is accumulated of all queries and pictures, or of those in one row of the report."""
+def object_share(sample: Sample, index_map: np.ndarray) -> float | None:
+    """The active object's share of the picture, 0 to 1; None where there is none, or none in the index map.
 
-    samples: int = 0
-    queries: int = 0
-    masks: GroundingMetrics = field(default_factory=GroundingMetrics)
-    analyses: TextMetrics = field(default_factory=TextMetrics)
-    answers: TextMetrics = field(default_factory=TextMetrics)
-    marks: dict[str, list[float]] = field(default_factory=dict)
-
-    def mark(self, name: str, value: float | None) -> None:
-        """Count one value of a mean; None is not counted."""
-        if value is not None:
-            self.marks.setdefault(name, []).append(float(value))
-
-    def mean(self, name: str) -> float | None:
-        return float(np.mean(self.marks[name])) if self.marks.get(name) else None
+    Without facts it is the object that the query groups name, the one of the caption's category first.
+    """
+    if sample.facts is not None:
+        index = sample.facts.active.mask_id if sample.facts.active else 0
+    else:
+        named = {t: i for g in sample.groups for t, i in zip(g.tokens, g.masks_idx, strict=True)
+                 if i and target_role(t) == "object"}  # fmt: skip
+        index = named.get(true_interaction(sample).category or "", next(iter(named.values()), 0))
+    pixels = int(np.count_nonzero(index_map == index)) if index else 0
+    return pixels / index_map.size if pixels else None
 
 
-class Report:
-    """The overall scores and those by kind, category, hand and size."""
-
-    def __init__(self) -> None:
-        self.overall = Scores()
-        self.by: dict[str, dict[str, Scores]] = {"kind": {}, "category": {}, "hand": {}, "size": {}}
-
-    def rows(self, **keys: str | None) -> list[Scores]:
-        """The overall scores and the row of each dimension that has a key."""
-        found = [self.overall]
-        for dimension, key in keys.items():
-            if key is not None:
-                found.append(self.by[dimension].setdefault(key, Scores()))
-        return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """``overall``, ``by`` and ``notes`` of report.json."""
-        total, notes = self.overall, {}
-        analysis_meteor, analysis_note = total.analyses.meteor()
-        answer_meteor, answer_note = total.answers.meteor()
-        for name, note in (("analysis_meteor", analysis_note), ("answer_meteor", answer_note)):
-            if note:
-                notes[name] = note
-        overall = {
-            "ciou": total.masks.ciou,
-            "giou": total.masks.giou,
-            "no_target_accuracy": total.masks.no_target_accuracy,
-            "indicator_accuracy": total.masks.indicator_accuracy,
-            "analysis_meteor": analysis_meteor,
-            "analysis_cider": total.analyses.cider(),
-            "answer_meteor": answer_meteor,
-            "answer_cider": total.answers.cider(),
-            "depth_mae": total.mean("depth_mae"),
-            "hands_correct": total.mean("hands_correct"),
-            "category_correct": total.mean("category_correct"),
-            "color_correct": total.mean("color_correct"),
-        }
-        orders = {"kind": KINDS, "size": [name for name, _ in SIZES], "hand": ("left", "right", "both", "none")}
-        by: dict[str, dict[str, Any]] = {}
-        for dimension, rows in self.by.items():
-            names = [k for k in orders.get(dimension, sorted(rows)) if k in rows]
-            by[dimension] = {name: _row(rows[name], dimension) for name in names}
-        by["target"] = {role: {"ciou": ciou} for role, ciou in total.masks.ciou_by_target.items()}
-        return {"overall": _rounded(overall), "by": _rounded(by), "notes": notes}
+# --------------------------------------------------------------------------------------------------------------------
+# Predictions
 
 
-def _row(scores: Scores, dimension: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"queries": scores.queries}
-    if len(scores.masks):
-        row |= {"ciou": scores.masks.ciou, "giou": scores.masks.giou}
-        row["no_target_accuracy"] = scores.masks.no_target_accuracy
-    if dimension == "kind":
-        row["answer_cider"] = scores.answers.cider()
-    if dimension in ("category", "hand"):
-        row["samples"] = scores.samples
-        row |= {name: scores.mean(name) for name in ("hands_correct", "category_correct", "color_correct")}
-    return {name: value for name, value in row.items() if value is not None}
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return round(value, 5) if isinstance(value, float) else value
-
-
-def evaluate(
-    pipe: Any,
-    samples: Iterable[Sample],
-    queries_per_image: int = QUERIES_PER_IMAGE,
-    predictions: TextIO | None = None,
-) -> Report:
-    """Run a pipeline over pictures and compare.
-
-    A mask query whose mask indicator is below `INDICATOR_THRESHOLD` counts as answered with an empty mask. Questions of
-    kind "chat" count for the text of their answer only. Of the analysis, the hands are compared on every picture, category
-    and colour on those that have an active object.
+def predict(pipe: Any, sample: Sample, queries_per_image: int | None = QUERIES_PER_IMAGE) -> Record:
+    """Ask a pipeline about one picture.
 
     Args:
         pipe: an `AnnexePipeline`, or anything whose ``open(image)`` gives a session with ``analyze`` and ``ask``.
-        samples: pictures with their truth.
-        queries_per_image: how many of a picture's queries are asked.
-        predictions: gets one JSON line a picture.
+        sample: the picture with its truth. Facts and depth may be missing.
+        queries_per_image: how many of its queries are asked; None for every wording of all.
+
+    Returns:
+        The record that `annexe_demo.predictions` describes.
+
+    Raises:
+        DatasetError, ImageError: the picture or its truth cannot be read.
     """
-    report = Report()
-    for sample in samples:
-        prediction = _evaluate_sample(pipe, sample, queries_per_image, report)
-        if predictions is not None:
-            predictions.write(json.dumps(prediction, ensure_ascii=False, allow_nan=False) + "\n")
-            predictions.flush()
-    return report
-
-
-def _evaluate_sample(pipe: Any, sample: Sample, queries_per_image: int, report: Report) -> dict[str, Any]:
     if not sample.groups:
         raise DatasetError(f"{sample.name}: a picture must have query groups but has none")
+    image, index_map, depth_truth = sample.load_image(), sample.load_mask(), sample.load_depth()
+    if index_map.shape != image.shape[:2]:
+        raise DatasetError(
+            f"{sample.mask_path} must be of the photo's size {image.shape[:2]} but is {index_map.shape} (height, width)"
+        )
     truth = true_interaction(sample)
-    hand = "both" if len(truth.hands) == 2 else next(iter(truth.hands), "none")
-    where = {"category": truth.category or "none", "hand": hand}
-    index_map, depth_truth = sample.load_mask(), sample.load_depth()
 
-    session = pipe.open(sample.load_image())
-    analysis, error = "", None
+    session = pipe.open(image)
+    analysis, depth = "", None
     for event in session.analyze():
-        if isinstance(event, DepthMap) and depth_truth is not None:
-            error = depth_mae(event.depth, depth_truth)
+        if isinstance(event, DepthMap):
+            depth = event.depth
         elif isinstance(event, Done):
             analysis = event.text
-    said = parse_interaction(analysis)
-    for scores in report.rows(**where):
-        scores.samples += 1
-        scores.analyses.add(sample.groups[0].caption, analysis)
-        scores.mark("depth_mae", error)
-        scores.mark("hands_correct", hands_correct(said, truth))
-        if truth.category is not None:
-            scores.mark("category_correct", category_correct(said, truth))
-            scores.mark("color_correct", color_correct(said, truth))
-
-    answered = []
-    for group, question in choose_queries(sample.name, sample.groups, queries_per_image):
-        groundings: list[Grounding] = []
-        done = None
-        for event in session.ask(question.query):
-            if isinstance(event, Grounding):
-                groundings.append(event)
-            elif isinstance(event, Done):
-                done = event
-        if done is None:
-            raise RuntimeError(f"{sample.name}: the answer to {question.query!r} ended without Done")
-        # An answer that neither masks anything nor says that there is nothing to mask has not found "no target".
-        indicator = 1.0 if done.indicator is None else done.indicator
-        if indicator < INDICATOR_THRESHOLD:
-            groundings = []
-        for scores in report.rows(kind=group.kind, **where):
-            scores.queries += 1
-            scores.answers.add(group.answer, done.text)
-        iou = None
-        if group.kind != "chat":
-            targets = [(t, index_map == i if i else np.zeros_like(index_map, bool))
-                       for t, i in zip(group.tokens, group.masks_idx, strict=True)]  # fmt: skip
-            true_mask, mask = _union(m for _, m in targets), _union(g.mask for g in groundings)
-            size = _size(true_mask) if true_mask is not None else None
-            for scores in report.rows(kind=group.kind, size=size, **where):
-                iou = scores.masks.add(mask, true_mask, bool(targets), indicator)
-            if targets:
-                report.overall.masks.add_targets([(g.label, g.mask) for g in groundings], targets)
-            if size is not None:
-                report.by["size"][size].queries += 1
-        answered.append(
-            {
-                "query": question.query,
-                "kind": group.kind,
-                "answer": done.text,
-                "reference": group.answer,
-                "indicator": None if done.indicator is None else round(float(done.indicator), 5),
-                "iou": None if iou is None else round(iou, 5),
-                "score": round(float(np.mean([g.score for g in groundings])), 5) if groundings else None,
-                "groundings": [
-                    {
-                        "label": g.label,
-                        "score": round(float(g.score), 5),
-                        "span": list(g.span),
-                        "rle": mask_to_rle(g.mask),
-                    }
-                    for g in groundings
-                ],
-            }
-        )
+    error, note = _depth_error(depth, depth_truth)
+    chosen = choose_queries(sample.name, sample.groups, queries_per_image)
+    masks = {
+        str(i): mask_to_rle(index_map == i) for i in sorted({i for g, _ in chosen for i in g.masks_idx} - {0})
+    }  # fmt: skip
+    queries = []
+    for group, question in chosen:
+        query = _ask(session, question.query, sample.name)
+        query |= {
+            "kind": group.kind,
+            "reference": group.answer,
+            "targets": [[t, i] for t, i in zip(group.tokens, group.masks_idx, strict=True)],
+        }
+        iou = query_iou(query, masks)
+        queries.append(query | {"iou": None if iou is None else round(iou, 5)})
     return {
         "name": sample.name,
+        "size": list(index_map.shape),
         "analysis": analysis,
         "reference": sample.groups[0].caption,
-        "hands": sorted(said.hands),
-        "true_hands": sorted(truth.hands),
-        "category": said.category,
-        "true_category": truth.category,
-        "color": said.color,
-        "true_color": truth.color,
-        "depth_mae": None if error is None else round(error, 5),
-        "queries": answered,
+        "truth": {
+            "hands": sorted(truth.hands),
+            "category": truth.category,
+            "color": truth.color,
+            "object_share": object_share(sample, index_map),
+            "source": "caption" if sample.facts is None else "facts",
+        },
+        "depth_mae": error,
+        "depth_note": note,
+        "masks": masks,
+        "queries": queries,
     }
 
 
-def _union(masks: Iterable[np.ndarray]) -> np.ndarray | None:
-    masks = list(masks)
-    return np.logical_or.reduce(masks) if masks else None
+def _depth_error(depth: np.ndarray | None, truth: np.ndarray | None) -> tuple[float | None, str | None]:
+    """Mean absolute error of a depth map (H, W) of 0 to 1, and None; or None and why it cannot be measured."""
+    if truth is None:
+        return None, "no depth file"
+    if depth is None:
+        return None, "the model estimates no depth"
+    if depth.shape != truth.shape:  # depth cameras have their own resolution
+        depth = cv2.resize(depth, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    error = depth_mae(depth, truth)
+    return error, "no valid pixel in the depth file" if error is None else None
 
 
-def _size(mask: np.ndarray) -> str:
-    share = np.count_nonzero(mask) / mask.size
-    return next(name for name, bound in SIZES if share < bound)
+def _ask(session: Any, query: str, name: str) -> Record:
+    groundings: list[Grounding] = []
+    done = None
+    for event in session.ask(query):
+        if isinstance(event, Grounding):
+            groundings.append(event)
+        elif isinstance(event, Done):
+            done = event
+    if done is None:
+        raise RuntimeError(f"{name}: the answer to {query!r} ended without Done")
+    return {
+        "query": query,
+        "answer": done.text,
+        "indicator": None if done.indicator is None else float(done.indicator),
+        "groundings": [
+            {"label": g.label, "score": float(g.score), "span": list(g.span), "rle": mask_to_rle(g.mask)}
+            for g in groundings
+        ],
+    }
 
 
-def format_report(report: dict[str, Any]) -> str:
-    """report.json as tables for a terminal."""
-    lines = [f"{report['model']} on {report['data']}, split {report['split']}: "
-             f"{report['samples']} pictures, {report['queries']} queries", ""]  # fmt: skip
-    width = max(map(len, report["overall"]))
-    lines += [f"  {name:{width}s}  {_cell(value)}" for name, value in report["overall"].items()]
-    for dimension, rows in report["by"].items():
-        if not rows:
-            continue
-        columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-        width = max(len(dimension) + 3, *map(len, rows))
-        lines += ["", f"  {'by ' + dimension:{width}s}  " + "  ".join(f"{c:>7s}" for c in columns)]
-        for name, row in rows.items():
-            cells = (f"{_cell(row[c]) if c in row else '':>{max(7, len(c))}s}" for c in columns)
-            lines.append(f"  {name:{width}s}  " + "  ".join(cells))
-    lines += [f"\n  {name}: {note}" for name, note in report["notes"].items()]
-    return "\n".join(lines)
+def predict_all(
+    pipe: Any, dataset: EgoIRGBench, names: Sequence[str], queries_per_image: int | None, batch: int = 1
+) -> Iterator[Record]:
+    """Records of pictures by name, in their order. One that cannot be read gives ``{"name": ..., "error": ...}``.
+
+    Args:
+        batch: how many pictures are worked on at once, each by a thread and a session of its own.
+    """
+
+    def work(name: str) -> Record:
+        try:
+            return predict(pipe, dataset.load(name), queries_per_image)
+        except (DatasetError, ImageError) as error:
+            return {"name": name, "error": str(error)}
+
+    if batch == 1:
+        yield from map(work, names)
+        return
+    with ThreadPoolExecutor(batch) as pool:
+        yield from pool.map(work, names)  # closing this generator cancels what has not begun
 
 
-def _cell(value: float | int | None) -> str:
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+# --------------------------------------------------------------------------------------------------------------------
+# A run: settings, processes
+
+
+def run_settings(
+    model: str, dataset: EgoIRGBench, names: Sequence[str], limit: int | None, queries: int | None
+) -> Settings:
+    """What the predictions of this run depend on."""
+    annotations = hashlib.sha256()
+    for name in names:
+        annotations.update(name.encode() + b"\0")
+        annotations.update((dataset.root / "dataset_split" / dataset.split / f"{name}.json").read_bytes())
+        photo = dataset.root / "RGB" / f"{name}.jpg"
+        annotations.update(str(photo.stat().st_size if photo.exists() else None).encode() + b"\0")
+    return Settings(
+        model=model,
+        weights=_checksum(Path(model)),
+        data=str(dataset.root),
+        split=dataset.split,
+        annotations=annotations.hexdigest()[:16],
+        limit=limit,
+        queries_per_image=queries,
+        pictures=len(names),
+        split_pictures=len(dataset),
+    )
+
+
+def _checksum(folder: Path) -> str | None:
+    """Of a model folder's configuration, tokenizer and weights. A training may write to the folder at any time."""
+    if not folder.is_dir():
+        return None
+    checksum = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors")):
+        checksum.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                checksum.update(block)
+    return checksum.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that share an evaluation; by default it is the only one.
+
+    Attributes:
+        rank: its number, from 0.
+        count: how many there are.
+        device: where its model runs; None for the default.
+        wait: returns when all processes have called it.
+        leave: ends what joins them; nobody waits after that.
+    """
+
+    rank: int = 0
+    count: int = 1
+    device: str | None = None
+    wait: Callable[[], None] = lambda: None
+    leave: Callable[[], None] = lambda: None
+
+    @classmethod
+    def join(cls, device: str | None) -> Processes:
+        """Join the processes that ``accelerate launch`` or ``torchrun`` started.
+
+        Raises:
+            InputError: a device was given for several processes, or they do not find each other.
+        """
+        started = next((int(os.environ[name]) for name in _PROCESS_COUNTS if name in os.environ), 1)
+        if started == 1:
+            return cls(device=device)
+        if device is not None:
+            raise InputError(f"--device must be left out with several processes, each has its own, but got {device!r}")
+        import torch
+        from accelerate import PartialState
+
+        cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true" or not torch.accelerator.is_available()
+        state = PartialState(cpu=cpu, timeout=_PATIENCE)
+        if state.num_processes != started:  # each would take all the pictures and write to the same file
+            raise InputError(f"{started} processes were started, but {state.num_processes} could be joined")
+        return cls(
+            state.process_index, started, str(state.device), state.wait_for_everyone, state.destroy_process_group
+        )
+
+
+def collect(args: argparse.Namespace, processes: Processes) -> tuple[Settings, dict[str, Record]]:
+    """Predict what is not yet in the folder; settings and, in process 0, all records by name."""
+    dataset = EgoIRGBench(args.data, args.split)
+    if not len(dataset):
+        raise DatasetError(f"split {args.split!r} of {args.data} must have pictures but has none")
+    names = [dataset.names[i] for i in pick_evenly(len(dataset), args.limit)]
+    settings = run_settings(args.model, dataset, names, args.limit, args.queries_per_image)
+    if processes.rank == 0:
+        args.out.mkdir(parents=True, exist_ok=True)
+        if args.overwrite:
+            for path in shares(args.out):
+                path.unlink()
+        try:
+            gather(args.out, settings)
+        except PredictionError as error:
+            raise PredictionError(f"{error}; give another --out, or --overwrite to begin anew") from error
+    processes.wait()  # nobody reads before the folder is in order,
+    path = args.out / PREDICTIONS_FILE
+    records = read_predictions(path)[1] if path.exists() else {}
+    processes.wait()  # and nobody writes before all have read
+    todo = [name for name in names if name not in records or "error" in records[name]]
+    if processes.rank == 0 and len(todo) < len(names):
+        done = len(names) - len(todo)
+        print(f"{done} of {len(names)} pictures are predicted already (--overwrite begins anew)", file=sys.stderr)
+    share = todo[processes.rank :: processes.count]
+    if share:
+        pipe = load_pipeline(args.model, processes.device)
+        bar = tqdm(total=len(share), unit="picture", disable=processes.rank > 0)
+        with bar, PredictionLog(args.out, settings, processes.rank) as log:
+            for record in predict_all(pipe, dataset, share, args.queries_per_image, args.batch):
+                log.add(record)
+                bar.update()
+    processes.wait()
+    processes.leave()
+    return settings, gather(args.out, settings) if processes.rank == 0 else {}
+
+
+def make_report(settings: Settings, records: Iterable[Record]) -> dict[str, Any]:
+    """``report.json``: the settings and `scoring.score`'s figures. Raises PredictionError as that does."""
+    scores = score(records, settings.pictures)
+    return {
+        "model": settings.model,
+        "data": settings.data,
+        "split": settings.split,
+        "samples": scores["samples"],
+        "split_samples": settings.split_pictures,
+        "queries": scores["queries"],
+        "queries_per_image": settings.queries_per_image,
+        **{name: scores[name] for name in ("overall", "by", "notes")},
+    }
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write ``report.json``, ``report.md`` and ``charts/``."""
+    from annexe_demo.view.report import write_markdown
+
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
+    (folder / REPORT_FILE).write_text(text + "\n", encoding="utf-8")
+    write_markdown(folder, report)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Command line
 
 
 def _positive(text: str) -> int:
@@ -322,40 +391,55 @@ def _positive(text: str) -> int:
     return value
 
 
-def main(argv: list[str] | None = None) -> int:
+def _count_or_all(text: str) -> int | None:
+    return None if text == "all" else _positive(text)
+
+
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m annexe_demo.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--model", default=DEFAULT_MODEL, help="model folder or Hub id (default: %(default)s)")
-    parser.add_argument("--data", type=Path, required=True, help="folder in the layout of Ego-IRGBench")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder in the layout of Ego-IRGBench")
+    source.add_argument("--predictions", type=Path, metavar="FILE",
+                        help=f"score this {PREDICTIONS_FILE} again; neither model nor pictures are needed")  # fmt: skip
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--limit", type=_positive, help="measure on this many pictures, evenly spread over the split")
-    parser.add_argument("--out", type=Path, required=True, help=f"folder for {REPORT_FILE} and {PREDICTIONS_FILE}")
-    parser.add_argument("--queries-per-image", type=_positive, default=QUERIES_PER_IMAGE, metavar="N",
-                        help="queries asked of each picture (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True,
+                        help=f"folder for {PREDICTIONS_FILE}, {REPORT_FILE}, report.md and charts/; the same command "
+                        "goes on from the predictions in it")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever predictions the folder has")
+    parser.add_argument("--queries-per-image", type=_count_or_all, default=QUERIES_PER_IMAGE, metavar="N",
+                        help='queries asked of each picture, "all" for every wording (default: %(default)s)')  # fmt: skip
+    parser.add_argument("--batch", type=_positive, default=1, metavar="B",
+                        help="pictures worked on at once, each by a thread of its own (default: %(default)s). The network "
+                        "still sees one picture at a time: reading files and one thread's Python run beside another's "
+                        "network, which needs memory for B pictures")  # fmt: skip
     parser.add_argument("--device", help='"cpu", "cuda", ... (default: CUDA where there is one)')
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    processes = Processes()
     try:
-        dataset = EgoIRGBench(args.data, args.split)
-        if not len(dataset):
-            raise DatasetError(f"split {args.split!r} of {args.data} must have pictures but has none")
-        args.out.mkdir(parents=True, exist_ok=True)
-        pipe = load_pipeline(args.model, args.device)
-        chosen = pick_evenly(len(dataset), args.limit)
-        bar = tqdm((dataset[i] for i in chosen), total=len(chosen), unit="picture")
-        with (args.out / PREDICTIONS_FILE).open("w", encoding="utf-8") as predictions:
-            scores = evaluate(pipe, bar, args.queries_per_image, predictions)
-    except (InputError, DatasetError, ImageError, OSError) as error:
+        if args.predictions is not None:
+            settings, records = read_predictions(args.predictions)
+        else:
+            processes = Processes.join(args.device)
+            settings, records = collect(args, processes)
+            if processes.rank > 0:
+                return 0
+        report = make_report(settings, records.values())
+        write_report(args.out, report)
+    except (InputError, DatasetError, ImageError, PredictionError, OSError) as error:
         print(f"annexe_demo.evaluate: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    report = {
-        "model": args.model,
-        "data": str(args.data),
-        "split": args.split,
-        "samples": scores.overall.samples,
-        "queries": scores.overall.queries,
-        **scores.to_dict(),
-    }
-    text = json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False)
-    (args.out / REPORT_FILE).write_text(text + "\n", encoding="utf-8")
+    except KeyboardInterrupt:
+        print("\nannexe_demo.evaluate: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+    from annexe_demo.view.report import format_report
+
     print(format_report(report))
     return 0
 

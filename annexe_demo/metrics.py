@@ -110,12 +110,15 @@ class GroundingMetrics:
         """
         answered = predicted is not None and bool(np.any(predicted))
         claimed = answered if indicator is None else indicator >= INDICATOR_THRESHOLD
+        return self.add_counts(*intersection_and_union(predicted, truth), has_target, claimed)
+
+    def add_counts(self, intersection: int, union: int, has_target: bool, claimed: bool) -> float:
+        """`add` for one whose pixels are counted already; `claimed`: the model said that there is a target."""
         self._indicator.append(claimed == bool(has_target))
         if not has_target:
             self._no_target.append(not claimed)
             share = float(not claimed)
         else:
-            intersection, union = intersection_and_union(predicted, truth)
             self._intersection += intersection
             self._union += union
             share = intersection / union if union else 1.0
@@ -126,12 +129,14 @@ class GroundingMetrics:
         """Count one query's (label, mask) targets one by one, for `ciou_by_target`."""
         for p, t in pair_targets([label for label, _ in predicted], [label for label, _ in truth]):
             role = target_role((predicted[p] if t is None else truth[t])[0])
-            counts = self._roles.setdefault(role, [0, 0])
-            intersection, union = intersection_and_union(
-                None if p is None else predicted[p][1], None if t is None else truth[t][1]
-            )
-            counts[0] += intersection
-            counts[1] += union
+            masks = None if p is None else predicted[p][1], None if t is None else truth[t][1]
+            self.add_target_counts(role, *intersection_and_union(*masks))
+
+    def add_target_counts(self, role: str, intersection: int, union: int) -> None:
+        """`add_targets` for one target whose pixels are counted already; `role` as `target_role` names it."""
+        counts = self._roles.setdefault(role, [0, 0])
+        counts[0] += intersection
+        counts[1] += union
 
     @property
     def ciou(self) -> float | None:
@@ -202,44 +207,68 @@ class TextMetrics:
         self._references.append(tokenize(reference) or _EMPTY)
         self._hypotheses.append(tokenize(hypothesis) or _EMPTY)
 
-    def _corpus(self) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-        return {i: [t] for i, t in enumerate(self._references)}, {i: [t] for i, t in enumerate(self._hypotheses)}
+    def _corpus(self, numbers: Sequence[int]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+        return {i: [self._references[i]] for i in numbers}, {i: [self._hypotheses[i]] for i in numbers}
 
     def cider(self) -> float | None:
         """CIDEr of the corpus, 0 to 10; None without a pair. 0 by definition while all references are one sentence."""
+        return float(self.cider_scores().mean()) if self._references else None
+
+    def cider_scores(self) -> np.ndarray:
+        """CIDEr of each pair in the order they were added, (N,) float64 from 0 to 10.
+
+        How rare a word is comes from the whole corpus. So the mean over some of the pairs is those pairs' part of the
+        corpus's score, and can be compared with the mean over others.
+        """
         if not self._references:
-            return None
+            return np.zeros(0)
         from pycocoevalcap.cider.cider import Cider
 
-        references, hypotheses = self._corpus()
-        score, _ = Cider().compute_score(references, hypotheses)
-        return float(score)
+        references, hypotheses = self._corpus(range(len(self)))
+        _, scores = Cider().compute_score(references, hypotheses)
+        return np.asarray(scores, dtype=np.float64)
 
     def meteor(self) -> tuple[float | None, str | None]:
         """METEOR of the corpus, 0 to 1, and None; or None and the reason why there is no score."""
-        if not self._references:
-            return None, "there is no sentence to score"
+        scores, note = self.meteor_of([range(len(self))])
+        return scores[0], note
+
+    def meteor_each(self) -> tuple[list[float] | None, str | None]:
+        """METEOR of each pair by itself, 0 to 1, and None; or None and the reason why there are no scores."""
+        scores, reason = self.meteor_of([[i] for i in range(len(self))])
+        return (None if reason else scores), reason
+
+    def meteor_of(self, selections: Sequence[Sequence[int]]) -> tuple[list[float | None], str | None]:
+        """METEOR of several corpora drawn from the pairs, by one start of Java.
+
+        Args:
+            selections: for each corpus the numbers of its pairs, 0 being the first one added.
+
+        Returns:
+            A score from 0 to 1 for each selection, None for an empty one; and None, or the reason why none has a score.
+        """
+        nothing: list[float | None] = [None] * len(selections)
+        if not any(len(selection) for selection in selections):
+            return nothing, "there is no sentence to score"
         if shutil.which("java") is None:
-            return None, "METEOR needs Java, and there is no java on the PATH"
+            return nothing, "METEOR needs Java, and there is no java on the PATH"
         from pycocoevalcap.meteor.meteor import Meteor
 
-        references, hypotheses = self._corpus()
         try:
             scorer = Meteor()
         except OSError as error:
-            return None, f"METEOR cannot start Java: {error}"
+            return nothing, f"METEOR cannot start Java: {error}"
         process = scorer.meteor_p
         try:
-            score, _ = scorer.compute_score(references, hypotheses)
+            return [float(scorer.compute_score(*self._corpus(s))[0]) if len(s) else None for s in selections], None
         except (OSError, ValueError) as error:
             # It talks over pipes: a Java that died shows as a broken pipe or as an empty line in a number's place.
             if process.poll() is None:
                 process.kill()
             said = process.stderr.read().decode(errors="replace").strip().splitlines()
-            return None, f"METEOR failed: {said[0] if said else error}"
+            return nothing, f"METEOR failed: {said[0] if said else error}"
         finally:
             _close(scorer)
-        return float(score), None
 
 
 def _close(scorer: Any) -> None:

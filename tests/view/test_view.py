@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from annexe_demo.events import Grounding
-from annexe_demo.view.charts import plot_training_log, read_training_log, smooth
+from annexe_demo.view import charts
+from annexe_demo.view.charts import plot_training_log, read_training_log, smooth, split_runs
 from annexe_demo.view.depth import colorize_depth
 from annexe_demo.view.legend import Segment, answer_segments, legend
 from annexe_demo.view.palette import color_for
@@ -85,6 +86,32 @@ def test_training_chart_draws_every_series(tmp_path):
     figure.savefig(tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 5000
     plot_training_log([])
+
+
+def test_runs_follow_each_other_and_resumed_ones_go_on():
+    rows = [{"step": s} for s in (10, 20, 30, 25, 35)]  # resumed from a checkpoint at 20
+    rows += [{"step": 10}, {"step": 20}]  # anew
+    rows += [{"step": s, "run": "text"} for s in (30, 40)]  # named, so another one though it counts on
+    assert [[r["step"] for r in run] for run in split_runs(rows)] == [[10, 20, 25, 35], [45, 55], [85, 95]]
+    assert split_runs([]) == []
+
+
+def test_no_line_leads_from_one_run_to_the_next():
+    rows = [{"step": s, "des": 1.0} for s in (10, 20)] * 2
+    axes = plot_training_log(rows).axes[0]
+    drawn = [line.get_xdata().tolist() for line in axes.lines if line.get_linewidth() == 1.6]
+    assert drawn == [[10, 20], [30, 40]]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["des"] and "2 runs" in axes.get_xlabel()
+
+
+def test_command_draws_a_log(tmp_path, capsys):
+    write_log(tmp_path / "train_log.jsonl")
+    assert charts.main([str(tmp_path), "--out", str(tmp_path / "new" / "light.png")]) == 0
+    assert charts.main([str(tmp_path / "train_log.jsonl"), "--out", str(tmp_path / "dark.png"), "--dark"]) == 0
+    assert (tmp_path / "new" / "light.png").read_bytes()[1:4] == b"PNG" == (tmp_path / "dark.png").read_bytes()[1:4]
+    assert charts.main([str(tmp_path / "none.jsonl"), "--out", str(tmp_path / "x.png")]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "none.jsonl" in err
 
 
 def test_smoothing_starts_at_the_first_value_and_skips_gaps():
