@@ -39,7 +39,31 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--sam", default=None, help="SAM file, folder or Hub id; --model is then a general vision-language model"
     )
+    parser.add_argument(
+        "--data",
+        default=str(EXAMPLES),
+        help="folder that the explorer shows, in the layout of Ego-IRGBench (default: the examples)",
+    )
+    parser.add_argument(
+        "--predictions",
+        default=None,
+        help="what annexe_demo.evaluate --out wrote, to sort and show in the explorer "
+        "(default: predictions.jsonl in the folder of --data, if any)",
+    )
     parser.add_argument("--revision", default=None, help="commit, branch or tag of a Hub model")
+    parser.add_argument(
+        "--vlm-endpoint",
+        default=None,
+        metavar="URL",
+        help="OpenAI-compatible server (vLLM, SGLang) that runs the vision-language model; --model is then its name there "
+        "or a preset, and its key, if any, is in ANNEXE_VLM_API_KEY",
+    )
+    parser.add_argument(
+        "--coordinates",
+        choices=("relative", "absolute"),
+        default=None,
+        help="how the vision-language model writes boxes, where its name does not tell",
+    )
     return parser.parse_args(argv)
 
 
@@ -50,25 +74,44 @@ def fail(message: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
+    if arguments.vlm_endpoint and arguments.model == str(DEFAULT_MODEL):
+        arguments.model = ""  # whatever the server has
     folder = Path(arguments.model)
-    if folder.is_absolute() or folder.is_dir():  # anything else may be the id of a model on the Hub
+    # Anything else may be the id of a model on the Hub.
+    if not arguments.vlm_endpoint and (folder.is_absolute() or folder.is_dir()):
         if not (folder / "config.json").is_file():
             return fail(f"expected a model folder with a config.json at {arguments.model!r}, but there is none; {HINT}")
+
+    from annexe_demo.data.catalogue import Catalogue
+    from annexe_demo.data.egoirgbench import DatasetError
+
+    try:
+        catalogue = Catalogue(arguments.data, arguments.predictions)
+    except DatasetError as error:
+        return fail(str(error))
 
     from annexe_demo import AnnexePipeline
     from annexe_demo.ui import build_interface, launch_options
 
     try:
         pipe = AnnexePipeline.from_pretrained(
-            arguments.model, device=arguments.device, revision=arguments.revision, sam=arguments.sam
+            arguments.model,
+            device=arguments.device,
+            revision=arguments.revision,
+            sam=arguments.sam,
+            vlm_endpoint=arguments.vlm_endpoint,
+            coordinates=arguments.coordinates,
         )
     except FileNotFoundError as error:
-        return fail(str(error).splitlines()[0] + ("" if arguments.sam else f"; {HINT}"))
+        return fail(str(error).splitlines()[0] + ("" if arguments.sam or arguments.vlm_endpoint else f"; {HINT}"))
     except (OSError, ValueError, RuntimeError, ImportError) as error:
+        if arguments.vlm_endpoint:
+            return fail(str(error).splitlines()[0])
         return fail(f"cannot load the model in {arguments.model!r}: {str(error).splitlines()[0]}")
-    page = build_interface(pipe, EXAMPLES)
+    page = build_interface(pipe, EXAMPLES, catalogue=catalogue)
+    options = launch_options(catalogue)
     try:
-        page.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options())
+        page.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **options)
     except OSError as error:  # the port is taken
         return fail(str(error).splitlines()[0])
     return 0

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from annexe_demo.events import Done, Grounding, TextDelta
 
 if TYPE_CHECKING:
+    from annexe_demo.model.grounding_text import Coordinates
     from annexe_demo.pipeline import AnnexePipeline
 
 DEFAULT_MODEL = "weights/annexe-mini"
@@ -28,24 +29,37 @@ class InputError(ValueError):
 
 
 def load_pipeline(
-    model: str, device: str | None = None, revision: str | None = None, sam: str | None = None
+    model: str,
+    device: str | None = None,
+    revision: str | None = None,
+    sam: str | None = None,
+    vlm_endpoint: str | None = None,
+    coordinates: Coordinates | None = None,
 ) -> AnnexePipeline:
     """`AnnexePipeline.from_pretrained`. Raises InputError when there is no such model, or the device cannot be used."""
     from annexe_demo.model.presets import PRESETS
 
-    if model not in PRESETS and _is_path(model) and not Path(model).is_dir():
+    if vlm_endpoint is not None:
+        model = "" if model == DEFAULT_MODEL else model
+    elif model not in PRESETS and _is_path(model) and not Path(model).is_dir():
         raise InputError(f"model must be a folder with config.json but there is no folder {model!r}")
     if device is not None:
         _check_device(device)
 
     from safetensors import SafetensorError
 
+    from annexe_demo.model.endpoint import EndpointError
     from annexe_demo.pipeline import AnnexePipeline
 
     try:
-        return AnnexePipeline.from_pretrained(model, device=device, revision=revision, sam=sam)
+        return AnnexePipeline.from_pretrained(
+            model, device=device, revision=revision, sam=sam, vlm_endpoint=vlm_endpoint, coordinates=coordinates
+        )
+    except EndpointError as error:
+        raise InputError(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        raise InputError(f"the model {model!r} cannot be loaded: {_first_line(error)}") from error
+        what = f"the model {model!r}" if model else "the model"
+        raise InputError(f"{what} cannot be loaded: {_first_line(error)}") from error
 
 
 def _is_path(model: str) -> bool:
@@ -80,10 +94,18 @@ def ask(args: argparse.Namespace) -> int:
         check_query(args.query)
     except QueryError as error:
         raise InputError(str(error)) from error
-    session = load_pipeline(args.model, args.device, args.revision, args.sam).open(image)
+    session = load_pipeline(args.model, args.device, args.revision, args.sam, args.vlm_endpoint, args.coordinates).open(
+        image
+    )
 
-    _print_stream("Analysis: ", session.analyze())
-    done, groundings = _print_stream("Answer: ", session.ask(args.query))
+    from annexe_demo.model.endpoint import EndpointError
+
+    try:
+        _print_stream("Analysis: ", session.analyze())
+        done, groundings = _print_stream("Answer: ", session.ask(args.query))
+    except EndpointError as error:
+        print(flush=True)  # ends the line of what came before
+        raise InputError(str(error)) from error
     result = Result(
         analysis=session.analysis or "", answer=done.text, groundings=groundings, depth=None, indicator=done.indicator
     )
@@ -149,6 +171,17 @@ def build_parser() -> argparse.ArgumentParser:
             "--sam", help="SAM file, folder or Hub id; --model is then a general vision-language model"
         )
         command.add_argument("--revision", help="commit, branch or tag of a Hub model")
+        command.add_argument(
+            "--vlm-endpoint",
+            metavar="URL",
+            help="OpenAI-compatible server (vLLM, SGLang) that runs the vision-language model; --model is then its name "
+            "there or a preset, and its key, if any, is in ANNEXE_VLM_API_KEY",
+        )
+        command.add_argument(
+            "--coordinates",
+            choices=("relative", "absolute"),
+            help="how the vision-language model writes boxes, where its name does not tell",
+        )
         return command
 
     one = add("ask", ask, "Analyze one photo and answer one query about it.")

@@ -17,7 +17,10 @@ Branch = Literal["analysis", "answer"]
 
 @dataclass(frozen=True)
 class TextDelta:
-    """New text of one branch. The deltas of a branch, joined, are the `text` of its `Done`."""
+    """New text of one branch. The deltas of a branch, joined, are the `text` of its `Done`.
+
+    An empty one says that the model is still silent: whoever reads can stop here.
+    """
 
     branch: Branch
     text: str

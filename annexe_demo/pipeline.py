@@ -44,6 +44,7 @@ from .model.text_generation import (
 )
 
 if TYPE_CHECKING:
+    from .model.grounding_text import Coordinates
     from .prompted_session import PromptedPipeline
 
 MAX_QUERY_CHARACTERS = 2000
@@ -106,6 +107,8 @@ class AnnexePipeline:
         device: str | torch.device | None = None,
         revision: str | None = None,
         sam: str | None = None,
+        vlm_endpoint: str | None = None,
+        coordinates: Coordinates | None = None,
     ) -> AnnexePipeline | PromptedPipeline:
         """Load a model folder, a model of the Hugging Face Hub by its id, or a general vision-language model with SAM.
 
@@ -115,15 +118,27 @@ class AnnexePipeline:
             revision: commit, branch or tag of a Hub model.
             sam: folder, file or Hub id of a Segment Anything model. With it, `path` is a vision-language model that
                 names boxes; presets take `presets.DEFAULT_SAM`.
+            vlm_endpoint: address of an OpenAI-compatible server that runs the vision-language model. `path` is then one
+                of `presets.PRESETS`, the model's name there, or "" where the server has only one.
+            coordinates: how a vision-language model writes boxes, where neither preset nor name tell.
 
         Raises:
             FileNotFoundError: neither a model folder nor a model of the Hub that can be reached.
             ValueError: the folder holds another kind of model.
+            EndpointError: the server of `vlm_endpoint` cannot be used.
         """
+        if vlm_endpoint is not None:
+            from .prompted_session import PromptedPipeline
+
+            return PromptedPipeline.from_endpoint(
+                vlm_endpoint, str(path) or None, sam or DEFAULT_SAM, device, coordinates
+            )
         if sam is not None or str(path) in PRESETS:
             from .prompted_session import PromptedPipeline
 
-            return PromptedPipeline.from_pretrained(path, sam or DEFAULT_SAM, device, revision=revision)
+            return PromptedPipeline.from_pretrained(
+                path, sam or DEFAULT_SAM, device, revision=revision, coordinates=coordinates
+            )
         folder = Path(path)
         if not folder.is_dir():
             folder = _download(str(path), revision)

@@ -22,9 +22,19 @@ import numpy as np
 
 from .events import Done, Event, Grounding, TextDelta
 from .images import ImageError, load_image
-from .model.grounding_text import AnswerReader, Box, Phrase, assign, locate, normalise, parse_boxes, to_photo
+from .model.grounding_text import (
+    AnswerReader,
+    Box,
+    Coordinates,
+    Phrase,
+    assign,
+    locate,
+    normalise,
+    parse_boxes,
+    to_photo,
+)
 from .model.presets import DEFAULT_SAM
-from .model.prompted import PromptedModel
+from .model.prompted import PromptedBase, PromptedModel
 from .pipeline import MAX_TARGETS, NO_TARGET, Result, Turn, check_query
 
 MAX_NEW_TOKENS = {"analysis": 120, "answer": 640}  # a box takes about 40
@@ -45,7 +55,7 @@ class PromptedPipeline:
         "probability."
     )
 
-    def __init__(self, model: PromptedModel, name: str = "prompted"):
+    def __init__(self, model: PromptedBase, name: str = "prompted"):
         self.model = model
         self.name = name
 
@@ -56,6 +66,23 @@ class PromptedPipeline:
         """Load both models; arguments and errors as for `PromptedModel.from_pretrained`."""
         model = PromptedModel.from_pretrained(str(path), sam=str(sam), device=device, **options)
         return cls(model, " + ".join(Path(p).name if Path(p).exists() else str(p) for p in (path, sam)))
+
+    @classmethod
+    def from_endpoint(
+        cls,
+        url: str,
+        model: str | None = None,
+        sam: str | os.PathLike[str] = DEFAULT_SAM,
+        device: Any = None,
+        coordinates: Coordinates | None = None,
+    ) -> PromptedPipeline:
+        """The vision-language model at a server of the OpenAI protocol, SAM here; as `EndpointModel.connect`."""
+        from .model.endpoint import EndpointModel
+
+        served = EndpointModel.connect(url, model, str(sam), device, coordinates)
+        pipe = cls(served, f"{served.name} (endpoint) + {Path(sam).name if Path(sam).exists() else sam}")
+        pipe.limitations += " The photo and the questions are sent to the server that runs this model."
+        return pipe
 
     def open(self, image: Any) -> PromptedSession:
         """Encode a photo: a path, bytes, a PIL image or an (H, W, 3) uint8 array. Raises `ImageError`."""
@@ -74,7 +101,8 @@ class PromptedPipeline:
 class PromptedSession:
     """One photo and the conversation about it. Made by `PromptedPipeline.open`.
 
-    `analyze` and `ask` are plain generators; closing one stops the work. One runs at a time: a second call waits.
+    `analyze` and `ask` are plain generators; closing one stops the work. One runs at a time: a second call waits. While a
+    served model is silent they yield empty `TextDelta`s, so that whoever reads can stop before its first word.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, upright.
@@ -82,7 +110,7 @@ class PromptedSession:
         history: the turns that were completed, oldest first.
     """
 
-    def __init__(self, model: PromptedModel, image: np.ndarray):
+    def __init__(self, model: PromptedBase, image: np.ndarray):
         self.image = image
         self.analysis: str | None = None
         self.history: list[Turn] = []
@@ -114,8 +142,9 @@ class PromptedSession:
         check_query(query)
         with self._lock:
             if self.analysis is None:
-                for _ in self._analyze():
-                    pass
+                for event in self._analyze():
+                    if event == TextDelta("analysis", ""):
+                        yield TextDelta("answer", "")
             yield from self._ask(query)
 
     def _analyze(self) -> Iterator[Event]:
@@ -129,6 +158,8 @@ class PromptedSession:
                     held = held[len(held.rstrip()) :]
                     text += ready
                     yield TextDelta("analysis", ready)
+                elif not piece:
+                    yield TextDelta("analysis", "")
         self.analysis = text
         yield Done("analysis", text, finish_reason=stream.finish_reason)
 
@@ -137,7 +168,9 @@ class PromptedSession:
         prompt = self._model.answer_prompt(self._picture, self.analysis or "", query)
         with closing(self._model.generate(self._picture, prompt, MAX_NEW_TOKENS["answer"])) as stream:
             for piece in stream:
-                if text := reader.feed(piece):
+                if not piece:
+                    yield TextDelta("answer", "")
+                elif text := reader.feed(piece):
                     yield TextDelta("answer", text)
                 if reader.no_target:
                     break  # believed: whatever the model would still write, nothing of it is a target

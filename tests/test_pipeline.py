@@ -180,4 +180,4 @@ def test_presets_and_models_with_sam_use_the_prompted_engine(monkeypatch, path, 
     calls = []
     monkeypatch.setattr(PromptedPipeline, "from_pretrained", lambda *a, **k: calls.append((a, k)))
     AnnexePipeline.from_pretrained(path, sam=sam, revision="v1")
-    assert calls == [((path, expected, None), {"revision": "v1"})]
+    assert calls == [((path, expected, None), {"revision": "v1", "coordinates": None})]

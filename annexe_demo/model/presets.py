@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .grounding_text import Coordinates
@@ -42,3 +43,15 @@ PRESETS = {
     ),
     "smolvlm2": Preset("HuggingFaceTB/SmolVLM2-2.2B-Instruct", "relative", 2.25e9, "Apache-2.0"),
 }
+
+_NAMES: tuple[tuple[str, Coordinates], ...] = (
+    (r"qwen-?2[._-]?5[-_]?vl", "absolute"),
+    (r"qwen-?[23][-_]?vl|internvl|smolvlm|idefics-?3", "relative"),
+)
+
+
+def coordinates_of(name: str) -> Coordinates | None:
+    """How the model of this name (Hub id, path, name of a preset) writes boxes; None where the name does not tell."""
+    if preset := PRESETS.get(name):
+        return preset.coordinates
+    return next((c for pattern, c in _NAMES if re.search(pattern, name, re.IGNORECASE)), None)

@@ -17,13 +17,14 @@ import inspect
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -60,7 +61,86 @@ class Picture:
     features: Any = field(default=None, repr=False)
 
 
-class PromptedModel:
+class Stream(Protocol):
+    """Text of one generation, piece by piece. Iterate over it once; `close` stops the work.
+
+    A piece may be empty: nothing has come yet, and whoever reads may stop here.
+    """
+
+    finish_reason: Literal["stop", "length"]
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def close(self) -> None: ...
+
+
+class PromptedBase(ABC):
+    """What the prompted engine is wherever its vision-language model runs: the prompts, and SAM.
+
+    Args:
+        sam: in eval mode on its device.
+        coordinates: how the vision-language model writes boxes, see `grounding_text.to_photo`.
+    """
+
+    def __init__(self, sam: Sam, coordinates: Coordinates):
+        self.sam = sam
+        self.coordinates: Coordinates = coordinates
+        self._sam_lock = threading.Lock()
+
+    @abstractmethod
+    def encode(self, image: np.ndarray) -> Any:
+        """Prepare a photo, (H, W, 3) uint8 RGB; what comes back has `seen`, the (width, height) that the model sees.
+
+        Raises:
+            ValueError: one side is more than `MAX_ASPECT_RATIO` times the other.
+        """
+
+    @abstractmethod
+    def generate(self, picture: Any, prompt: str, max_new_tokens: int) -> Stream:
+        """Greedy decoding of the reply to `prompt` about `picture`, as a stream of text. Close it to stop the work."""
+
+    @abstractmethod
+    def plain(self, text: str) -> str:
+        """`text` with the model's special tokens broken by a zero-width space, so that they stay what was typed."""
+
+    def analysis_prompt(self) -> str:
+        return _template("analysis").template
+
+    def answer_prompt(self, picture: Any, analysis: str, query: str) -> str:
+        """The prompt for one pass of answer and boxes; `analysis` and `query` enter it as plain text."""
+        width, height = picture.seen
+        coordinates = _template(f"coordinates_{self.coordinates}").substitute(width=width, height=height).strip()
+        return _template("answer").substitute(
+            analysis=self.plain(analysis), query=self.plain(query), coordinates=coordinates
+        )
+
+    # ---- SAM
+
+    def predictor(self, image: np.ndarray) -> SamPredictor:
+        """SAM's features of a photo, (H, W, 3) uint8 RGB. Each photo has a predictor of its own; the weights are shared."""
+        from segment_anything import SamPredictor
+
+        predictor = SamPredictor(self.sam)
+        with self._sam_lock, _memory_errors():
+            predictor.set_image(image)
+        return predictor
+
+    def segment(self, predictor: SamPredictor, box: tuple[float, float, float, float]) -> tuple[np.ndarray, float]:
+        """The mask in a box.
+
+        Args:
+            predictor: of the photo.
+            box: (x1, y1, x2, y2) in the photo's pixels.
+
+        Returns:
+            bool mask of shape (H, W), and its predicted IoU, 0 to 1.
+        """
+        with self._sam_lock, _memory_errors():
+            masks, scores, _ = predictor.predict(box=np.array(box, dtype=np.float32), multimask_output=False)
+        return masks[0], float(np.clip(scores[0], 0, 1))
+
+
+class PromptedModel(PromptedBase):
     """A vision-language model with its processor, and SAM.
 
     Args:
@@ -71,17 +151,14 @@ class PromptedModel:
     """
 
     def __init__(self, vlm: Any, processor: Any, sam: Sam, coordinates: Coordinates | None = None):
+        super().__init__(sam, coordinates or ("absolute" if vlm.config.model_type in _ABSOLUTE else "relative"))
         self.vlm = vlm
         self.processor = processor
-        self.sam = sam
-        kind = vlm.config.model_type
-        self.coordinates: Coordinates = coordinates or ("absolute" if kind in _ABSOLUTE else "relative")
         self.takes_features = (
             "mm_encoder_outputs" in inspect.signature(vlm.forward).parameters
             and getattr(vlm.base_model, "get_image_features", None) is not None
         )
         self._vlm_lock = threading.Lock()
-        self._sam_lock = threading.Lock()
 
     @classmethod
     def from_pretrained(
@@ -92,6 +169,7 @@ class PromptedModel:
         dtype: torch.dtype | None = None,
         revision: str | None = None,
         sam_revision: str | None = None,
+        coordinates: Coordinates | None = None,
     ) -> PromptedModel:
         """Load both parts.
 
@@ -101,6 +179,7 @@ class PromptedModel:
             device: where to run; CUDA where there is one, else the CPU.
             dtype: of the vision-language model; bfloat16 on CUDA, float16 on MPS, float32 on the CPU when left out.
             revision, sam_revision: commits, branches or tags on the Hub; None means a preset's own, else main.
+            coordinates: how the model writes boxes; a preset's own, or found out from the model's kind, when left out.
 
         Raises:
             FileNotFoundError: neither folders nor models of the Hub that can be reached.
@@ -113,8 +192,9 @@ class PromptedModel:
         if preset is not None:
             check_memory(str(path), preset, device, dtype)
             path, revision = preset.repo_id, revision or preset.revision
+            coordinates = coordinates or preset.coordinates
         vlm, processor = _load_vlm(str(path), device, dtype, revision)
-        return cls(vlm, processor, load_sam(sam, device, sam_revision), preset.coordinates if preset else None)
+        return cls(vlm, processor, load_sam(sam, device, sam_revision), coordinates)
 
     # ---- the vision-language model
 
@@ -124,12 +204,7 @@ class PromptedModel:
         Raises:
             ValueError: one side is more than `MAX_ASPECT_RATIO` times the other.
         """
-        height, width = image.shape[:2]
-        if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
-            raise ValueError(
-                f"one side of the picture must be at most {MAX_ASPECT_RATIO} times the other but it is {width} x {height}"
-            )
-        small = _shrink(image)
+        small = shrink(image)
         inputs = self._inputs(small, "")
         grid = inputs.get("image_grid_thw")
         if grid is None:
@@ -160,17 +235,6 @@ class PromptedModel:
         inputs = self.processor(text=[text], images=[image], return_tensors="pt")
         return {k: v.to(self.vlm.device) for k, v in inputs.items()}
 
-    def analysis_prompt(self) -> str:
-        return _template("analysis").template
-
-    def answer_prompt(self, picture: Picture, analysis: str, query: str) -> str:
-        """The prompt for one pass of answer and boxes; `analysis` and `query` enter it as plain text."""
-        width, height = picture.seen
-        coordinates = _template(f"coordinates_{self.coordinates}").substitute(width=width, height=height).strip()
-        return _template("answer").substitute(
-            analysis=self.plain(analysis), query=self.plain(query), coordinates=coordinates
-        )
-
     def plain(self, text: str) -> str:
         """`text` with the model's special tokens broken by a zero-width space, so that they stay what was typed."""
         for token in self._special_tokens():
@@ -181,31 +245,6 @@ class PromptedModel:
         tokenizer = self.processor.tokenizer
         tokens = {str(t) for t in tokenizer.added_tokens_decoder.values()} | set(tokenizer.all_special_tokens)
         return sorted((t for t in tokens if len(t) > 1), key=len, reverse=True)
-
-    # ---- SAM
-
-    def predictor(self, image: np.ndarray) -> SamPredictor:
-        """SAM's features of a photo, (H, W, 3) uint8 RGB. Each photo has a predictor of its own; the weights are shared."""
-        from segment_anything import SamPredictor
-
-        predictor = SamPredictor(self.sam)
-        with self._sam_lock, _memory_errors():
-            predictor.set_image(image)
-        return predictor
-
-    def segment(self, predictor: SamPredictor, box: tuple[float, float, float, float]) -> tuple[np.ndarray, float]:
-        """The mask in a box.
-
-        Args:
-            predictor: of the photo.
-            box: (x1, y1, x2, y2) in the photo's pixels.
-
-        Returns:
-            bool mask of shape (H, W), and its predicted IoU, 0 to 1.
-        """
-        with self._sam_lock, _memory_errors():
-            masks, scores, _ = predictor.predict(box=np.array(box, dtype=np.float32), multimask_output=False)
-        return masks[0], float(np.clip(scores[0], 0, 1))
 
 
 class TextStream:
@@ -376,14 +415,24 @@ def _memory_errors() -> Iterator[None]:
         raise MemoryError(f"the device is out of memory: {_first_line(error)}") from error
 
 
-def _shrink(image: np.ndarray) -> Image.Image:
+def shrink(image: np.ndarray) -> Image.Image:
+    """A photo, (H, W, 3) uint8 RGB, in at most `MAX_PICTURE_PIXELS` for the vision-language model.
+
+    Raises:
+        ValueError: one side is more than `MAX_ASPECT_RATIO` times the other.
+    """
     from PIL import Image
 
+    height, width = image.shape[:2]
+    if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
+        raise ValueError(
+            f"one side of the picture must be at most {MAX_ASPECT_RATIO} times the other but it is {width} x {height}"
+        )
     picture = Image.fromarray(image)
-    scale = (MAX_PICTURE_PIXELS / (picture.width * picture.height)) ** 0.5
+    scale = (MAX_PICTURE_PIXELS / (width * height)) ** 0.5
     if scale >= 1:
         return picture
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 

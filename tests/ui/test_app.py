@@ -32,6 +32,15 @@ def test_a_model_folder_of_another_kind_is_told_in_one_line(tmp_path):
     assert "Traceback" not in result.stderr and result.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.parametrize("option", ["--data", "--predictions"])
+def test_a_folder_of_another_kind_is_told_in_one_line(tmp_path, option):
+    for value in (tmp_path, tmp_path / "nowhere"):
+        result = start(option, str(value))
+        assert result.returncode == 2
+        assert len(result.stderr.strip().splitlines()) == 1
+        assert result.stderr.startswith("error: expected ") and str(value) in result.stderr
+
+
 @pytest.mark.parametrize(("space", "host"), [(None, "127.0.0.1"), ("someone/annexe", "0.0.0.0")])
 def test_the_page_is_open_to_the_network_only_on_spaces(monkeypatch, space, host):
     import app
