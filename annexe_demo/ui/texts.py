@@ -6,11 +6,84 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class ExplorerTexts:
+    """The words of the explorer tab."""
+
+    # list
+    any_value: str
+    filters: dict[str, str]
+    splits: dict[str, str]
+    hands: dict[str, str]
+    no_category: str
+    kinds: dict[str, str]
+    masks: dict[str, str]
+    search_placeholder: str
+    orders: dict[str, str]
+    reset: str
+    pictures: str
+    building: str
+    unreadable: str
+    total: str
+    total_one: str
+    nothing_found: str
+    previous_page: str
+    next_page: str
+    page: str
+    page_of: str
+    caption_iou: str
+    # one picture
+    back: str
+    previous: str
+    next: str
+    position: str
+    panels: dict[str, str]
+    alts: dict[str, str]
+    truth_none: str
+    truth_unknown: str
+    prediction_none: str
+    prediction_saved: str
+    prediction_model: str
+    prediction_empty: str
+    difference: dict[str, str]
+    difference_none: str
+    depth_none: str
+    depth_not_run: str
+    queries: str
+    queries_hint: str
+    query_predicted: str
+    query_iou: str
+    question_label: str
+    question_placeholder: str
+    run: str
+    stop: str
+    analysis: str
+    answer: str
+    reference: str
+    saved: str
+    model: str
+    own_question: str
+    scores: str
+    scores_hint: str
+    scores_none: str
+    score_names: dict[str, str]
+    definitions: dict[str, str]
+    target_iou: str
+    right: str
+    wrong: str
+    indicator: str
+    calculating: str
+    not_calculated: str
+    need_question: str
+    bad_picture: str
+
+
+@dataclass(frozen=True)
 class Texts:
     """The page's words in one language. Fields with braces are filled by `str.format`."""
 
     title: str
     tagline: str
+    tabs: dict[str, str]
     model_name: str
     limits_heading: str
     # photo
@@ -69,11 +142,13 @@ class Texts:
     out_of_memory: str
     internal_error: str
     not_recorded: str
+    explorer: ExplorerTexts
 
 
 ENGLISH = Texts(
     title="ANNEXE",
     tagline="Ask a first-person photo about the hands in it and what they hold. Every answer points at its pixels.",
+    tabs={"demo": "Demo", "explorer": "Explorer"},
     model_name="Model: {name}",
     limits_heading="Limits",
     photo_heading="Photo",
@@ -138,4 +213,116 @@ ENGLISH = Texts(
     out_of_memory="The model ran out of memory on this photo. Try a smaller photo; your conversation is kept.",
     internal_error="Something went wrong inside the model. Your conversation is kept; please try again.",
     not_recorded="Photos and questions are not stored.",
+    explorer=ExplorerTexts(
+        any_value="Any",
+        filters={
+            "split": "Split",
+            "category": "Object",
+            "hand": "Hand",
+            "kind": "Query",
+            "mask": "Mask",
+            "text": "Search",
+            "order": "Sort by",
+        },
+        splits={"train": "Train", "val": "Validation", "test": "Test"},
+        hands={"left": "Left", "right": "Right", "both": "Both", "none": "None"},
+        no_category="None",
+        kinds={"single": "One target", "multi": "Several targets", "no-target": "No target", "chat": "Plain question"},
+        masks={"with": "With mask", "without": "Without mask"},
+        search_placeholder="Words or a name",
+        orders={"name": "Name", "worst": "Predicted IoU, lowest first", "best": "Predicted IoU, highest first"},
+        reset="Clear filters",
+        pictures="Pictures",
+        building="Reading the annotations for filters and search: {done:,} of {total:,} …",
+        unreadable="{count:,} could not be read and are left out.",
+        total="{total:,} pictures",
+        total_one="1 picture",
+        nothing_found="No picture fits these filters.",
+        previous_page="Previous page",
+        next_page="Next page",
+        page="Page",
+        page_of="of {count:,}",
+        caption_iou="{name} · IoU {iou:.2f}",
+        back="All pictures",
+        previous="Previous",
+        next="Next",
+        position="{split} · {number:,} of {total:,}",
+        panels={
+            "photo": "Photo",
+            "truth": "Ground truth",
+            "prediction": "Prediction",
+            "difference": "Difference",
+            "depth_truth": "Depth, ground truth",
+            "depth_prediction": "Depth, prediction",
+        },
+        alts={
+            "photo": "The photo",
+            "truth": "The photo with the true masks of the chosen query",
+            "prediction": "The photo with the masks that the model predicted",
+            "difference": "Where predicted and true masks agree and differ",
+            "depth_truth": "Measured depth, near bright and far dark",
+            "depth_prediction": "Depth that the model estimated, near bright and far dark",
+        },
+        truth_none="This query has no mask.",
+        truth_unknown="Not known for a question of your own.",
+        prediction_none="Run the model to see what it predicts.",
+        prediction_saved="Saved prediction",
+        prediction_model="The model, just now",
+        prediction_empty="No mask predicted",
+        difference={"agreed": "In both", "missed": "Only in the truth", "extra": "Only predicted"},
+        difference_none="Needs a prediction and a ground truth.",
+        depth_none="This picture has no depth file.",
+        depth_not_run="Run the model to see its depth.",
+        queries="Queries of this picture",
+        queries_hint="{count} with their true answers. Choose one, or type your own.",
+        query_predicted="saved prediction",
+        query_iou="predicted IoU {iou:.2f}",
+        question_label="Query",
+        question_placeholder="A query about this picture",
+        run="Run the model",
+        stop="Stop",
+        analysis="Analysis",
+        answer="Answer",
+        reference="Ground truth",
+        saved="Saved prediction",
+        model="Model",
+        own_question="A question of your own has no true answer.",
+        scores="Scores of this picture",
+        scores_hint="A click on a score tells what it is.",
+        scores_none="Scores appear when there is a prediction.",
+        score_names={
+            "iou": "Mask IoU",
+            "no_target": "No target recognised",
+            "indicator": "Mask indicator",
+            "analysis_meteor": "Analysis METEOR",
+            "analysis_rouge_l": "Analysis ROUGE-L",
+            "answer_meteor": "Answer METEOR",
+            "answer_rouge_l": "Answer ROUGE-L",
+            "depth_mae": "Depth error",
+        },
+        definitions={
+            "iou": "Pixels in both the predicted and the true mask, divided by the pixels in either; all targets of the "
+            "query taken together. 0 to 1, higher is better.",
+            "no_target": "The query has no target in this picture: 1 when the model says so, 0 when it masks something.",
+            "target_iou": "The same for one target. A predicted target stands for the true one with its name; objects left "
+            "over are paired in their order, hands never.",
+            "indicator": "The model's own probability that the query has a target in this picture. Below 0.5 it masks "
+            "nothing.",
+            "meteor": "METEOR 1.5 of this one sentence against the true one: words matched by form, stem, synonym or "
+            "paraphrase, less a penalty for their order. 0 to 1, higher is better.",
+            "rouge_l": "ROUGE-L of this one sentence against the true one: F-measure (beta 1.2) of the longest common "
+            "subsequence of words. 0 to 1, higher is better. (CIDEr is left out: it is defined for a whole corpus and is "
+            "0 for one sentence.)",
+            "depth_mae": "Mean absolute error of the depth, each map scaled to 0 to 1 over this picture's known pixels. "
+            "Lower is better.",
+        },
+        target_iou="IoU of {label}",
+        right="right",
+        wrong="wrong",
+        indicator="{value:.2f} ({verdict})",
+        calculating="calculating …",
+        not_calculated="not asked for",
+        need_question="Choose or type a query first.",
+        bad_picture="This picture cannot be shown: {reason}",
+    ),
 )

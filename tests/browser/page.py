@@ -148,3 +148,109 @@ class DemoPage:
 
     def growth(self) -> list[int]:
         return self.page.evaluate("window.lengths")
+
+
+class ExplorerPage:
+    """The explorer tab."""
+
+    def __init__(self, page: Page):
+        self.page = page
+
+    def open(self) -> ExplorerPage:
+        """Open the tab and wait until its filters can be used."""
+        self.page.get_by_role("tab", name="Explorer").click()
+        self.page.wait_for_selector("#pictures .thumbnail-item img", timeout=LOAD_MS)
+        self.page.wait_for_function("() => !document.querySelector('#filter-text textarea').disabled")
+        return self
+
+    # ---- what a visitor does
+
+    def choose(self, name: str, value: str) -> None:
+        """Set a filter to one of its choices, and wait for the list."""
+        self.page.click(f"#filter-{name} input")
+        with self._new_list():
+            self.page.get_by_role("option", name=value, exact=True).click()
+
+    def search(self, text: str) -> None:
+        """Type into the search box, and wait for the list."""
+        with self._new_list():
+            self.page.fill("#filter-text textarea", text)
+
+    def type_page(self, number: int) -> None:
+        """Go to the page with this number, from 1."""
+        with self._new_list():
+            self.page.fill("#page-number input", str(number))
+            self.page.press("#page-number input", "Enter")
+
+    def click_list(self, selector: str) -> None:
+        """Click what changes the list, and wait for it."""
+        with self._new_list():
+            self.page.click(selector)
+
+    @contextmanager
+    def _new_list(self) -> Iterator[None]:
+        # By the answer of the server: a list may well be the same as before, and then nothing on the page changes.
+        with self.page.expect_response(lambda r: "/run/predict" in r.url, timeout=LOAD_MS):
+            yield
+        self.page.wait_for_timeout(200)
+
+    def open_picture(self, number: int) -> None:
+        """Open the picture with this number on the page, from 0."""
+        name = self.names[number]
+        self.page.locator("#pictures .thumbnail-item").nth(number).click()
+        self._wait_picture(name)
+
+    def go(self, selector: str, name: str) -> None:
+        """Go to another picture by a button, and wait for the picture of that name."""
+        self.page.click(selector)
+        self._wait_picture(name)
+
+    def _wait_picture(self, name: str) -> None:
+        self.page.wait_for_function(
+            "(name) => document.querySelector('#sample-title h2')?.textContent === name", arg=name, timeout=LOAD_MS
+        )
+        self.page.wait_for_function("() => document.querySelector('#panel-photo img')?.naturalWidth")
+
+    def choose_query(self, number: int) -> str:
+        """Choose a query of the picture, from 0, and wait until it is the one to run."""
+        choice = self.page.locator("#queries label").nth(number)
+        query = choice.locator("input").get_attribute("value")
+        choice.click()
+        self.page.wait_for_function("(q) => document.querySelector('#sample-question textarea').value === q", arg=query)
+        return query
+
+    def run(self, query: str | None = None) -> None:
+        """Run the model on the chosen query, or on another one, and wait until it has finished."""
+        if query is not None:
+            self.page.fill("#sample-question textarea", query)
+        self.page.evaluate("document.querySelector('#run-notice .notice').setAttribute('data-old', '')")
+        self.page.click("#run")
+        self.page.wait_for_function(
+            """() => document.querySelector('#stop-run').disabled
+                && /Done in/.test(document.querySelector('#run-notice .notice:not([data-old])')?.textContent)""",
+            timeout=DONE_MS,
+        )
+
+    # ---- what a visitor sees
+
+    @property
+    def names(self) -> list[str]:
+        return [c.split(" · ")[0] for c in self.page.locator("#pictures .caption-label").all_inner_texts()]
+
+    @property
+    def status(self) -> str:
+        return self.page.inner_text("#status")
+
+    @property
+    def scores(self) -> dict[str, str]:
+        """The text of each score by its measure, as far as it is there."""
+        return dict(
+            self.page.locator("#scores .score").evaluate_all(
+                "all => all.map(e => [e.dataset.measure, e.querySelector('b').textContent])"
+            )
+        )
+
+    def panel(self, name: str) -> np.ndarray:
+        """The pixels of a panel's picture, (H, W, 3) uint8."""
+        source = self.page.get_attribute(f"#panel-{name} img", "src")
+        return np.asarray(Image.open(io.BytesIO(self.page.request.get(source).body())).convert("RGB"))

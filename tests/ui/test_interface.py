@@ -7,6 +7,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from annexe_demo.data.catalogue import Catalogue
 from annexe_demo.events import Grounding
 from annexe_demo.ui import build_interface, launch_options
 from annexe_demo.ui.demo import SHOWN_SIDE, overlay, shown
@@ -40,18 +41,34 @@ def test_a_broken_example_is_left_out_and_a_missing_folder_means_none(tmp_path):
     assert load_examples(tmp_path / "nowhere") == []
 
 
-def test_only_the_two_documented_endpoints_are_public(tmp_path):
-    page = build_interface(StandIn(), None)
-    public = {f.api_name for f in page.fns.values() if f.api_visibility == "public"}
-    assert public == {"analyze", "ask"}
-    assert page.get_api_info()["named_endpoints"].keys() == {"/analyze", "/ask"}
+@pytest.fixture
+def catalogue(tmp_path):
+    return Catalogue(write_drawn_dataset(tmp_path / "data", {"test": 1}, (36, 64)), cache_dir=tmp_path / "cache")
 
 
-def test_all_that_needs_the_model_waits_in_one_line():
+def public_endpoints(page: gr.Blocks) -> dict[str, str]:
+    return {f.api_name: f.api_description or f.fn.__doc__ for f in page.fns.values() if f.api_visibility == "public"}
+
+
+def test_only_the_documented_endpoints_are_public(catalogue):
     page = build_interface(StandIn(), None)
-    queued = [f for f in page.fns.values() if f.queue]
-    assert len(queued) > 2
-    assert {(f.concurrency_id, f.concurrency_limit) for f in queued} == {("model", 1)}
+    assert public_endpoints(page).keys() == {"analyze", "ask"}
+    page = build_interface(StandIn(), None, catalogue=catalogue)
+    assert public_endpoints(page).keys() == {"analyze", "ask", "samples", "sample", "run_sample"}
+    assert all(len(text) > 60 for text in public_endpoints(page).values())
+    assert page.get_api_info()["named_endpoints"].keys() == {f"/{name}" for name in public_endpoints(page)}
+
+
+def test_all_that_needs_the_model_waits_in_one_line(catalogue):
+    page = build_interface(StandIn(), None, catalogue=catalogue)
+    lines = {f.name: (f.concurrency_id, f.concurrency_limit) for f in page.fns.values() if f.queue}
+    assert {name for name, line in lines.items() if line == ("model", 1)} == {"work", "analyze", "ask", "run_sample"}
+    assert {line for line in lines.values() if line[0] != "model"} == {("explorer", 8), ("meteor", 1)}
+
+
+def test_the_explorer_reads_nothing_before_it_is_opened(catalogue):
+    build_interface(StandIn(), None, catalogue=catalogue)
+    assert catalogue.index.progress.total == 0 and not list(catalogue.index.cache_dir.glob("index-*"))
 
 
 def test_the_page_is_served_with_limits_and_without_fonts_from_elsewhere():
