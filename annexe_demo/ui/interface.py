@@ -14,6 +14,7 @@ from annexe_demo.ui.demo import build_demo_tab
 from annexe_demo.ui.examples import load_examples
 from annexe_demo.ui.explorer import build_explorer_tab
 from annexe_demo.ui.explorer_api import build_explorer_api
+from annexe_demo.ui.mcp_tools import build_mcp_tools, offer_only_tools
 from annexe_demo.ui.render import header_html, limits_html
 from annexe_demo.ui.texts import ENGLISH, Texts
 from annexe_demo.ui.theme import palette_css, theme
@@ -28,6 +29,7 @@ def build_interface(
     examples_dir: str | Path | None = None,
     texts: Texts = ENGLISH,
     catalogue: Catalogue | None = None,
+    mcp: bool = False,
 ) -> gr.Blocks:
     """Build the page around a pipeline.
 
@@ -36,6 +38,7 @@ def build_interface(
         examples_dir: folder in the benchmark's layout whose test split the gallery offers.
         texts: the words of the page.
         catalogue: the folder that the explorer shows; without one there is no explorer.
+        mcp: also offer the tools of `annexe_demo.ui.mcp_tools`; launch with ``mcp_server=True`` then.
 
     Returns:
         The Blocks, with its queue set up; launch it with `launch_options`.
@@ -54,6 +57,10 @@ def build_interface(
         build_api(pipe)
         if catalogue is not None:
             build_explorer_api(pipe, catalogue, texts)
+        if mcp:
+            build_mcp_tools(pipe)
+    if mcp:
+        offer_only_tools(page)
     return page.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
 
 
