@@ -98,6 +98,10 @@ def main(argv: list[str] | None = None) -> int:
     except DatasetError as error:
         return fail(str(error))
 
+    from annexe_demo.data.reports import own_figures
+
+    own = own_figures(arguments.predictions, arguments.model or None)
+
     from annexe_demo import AnnexePipeline
     from annexe_demo.ui import build_interface, launch_options
 
@@ -116,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.vlm_endpoint:
             return fail(str(error).splitlines()[0])
         return fail(f"cannot load the model in {arguments.model!r}: {str(error).splitlines()[0]}")
-    page = build_interface(pipe, EXAMPLES, catalogue=catalogue, mcp=arguments.mcp)
+    page = build_interface(pipe, EXAMPLES, catalogue=catalogue, mcp=arguments.mcp, own=own)
     options = launch_options(catalogue) | {"mcp_server": arguments.mcp}
     try:
         page.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **options)
