@@ -38,10 +38,10 @@ class Measure:
 
 MEASURES = (
     Measure("ciou", "ciou_test", "cIoU of the masks, %", 100.0, "{:.1f}"),
-    Measure("analysis_meteor", "analysis_meteor", "METEOR of the analysis, 0 to 1", 1.0, "{:.3f}"),
-    Measure("analysis_cider", "analysis_cider", "CIDEr of the analysis, 0 to 10", 1.0, "{:.2f}"),
-    Measure("answer_meteor", "answer_meteor", "METEOR of the answer, 0 to 1", 1.0, "{:.3f}"),
-    Measure("answer_cider", "answer_cider", "CIDEr of the answer, 0 to 10", 1.0, "{:.2f}"),
+    Measure("analysis_meteor", "analysis_meteor", "Analysis METEOR, 0 to 1", 1.0, "{:.3f}"),
+    Measure("analysis_cider", "analysis_cider", "Analysis CIDEr, 0 to 10", 1.0, "{:.2f}"),
+    Measure("answer_meteor", "answer_meteor", "Answer METEOR, 0 to 1", 1.0, "{:.3f}"),
+    Measure("answer_cider", "answer_cider", "Answer CIDEr, 0 to 10", 1.0, "{:.2f}"),
 )
 
 
