@@ -64,6 +64,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=None,
         help="how the vision-language model writes boxes, where its name does not tell",
     )
+    parser.add_argument(
+        "--mcp", action="store_true", help='also be an MCP server, at /gradio_api/mcp/; needs pip install "gradio[mcp]"'
+    )
     return parser.parse_args(argv)
 
 
@@ -76,6 +79,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     if arguments.vlm_endpoint and arguments.model == str(DEFAULT_MODEL):
         arguments.model = ""  # whatever the server has
+    if arguments.mcp:
+        from importlib.util import find_spec
+
+        if find_spec("mcp") is None:
+            return fail('--mcp needs a package that is not installed: pip install "gradio[mcp]"')
     folder = Path(arguments.model)
     # Anything else may be the id of a model on the Hub.
     if not arguments.vlm_endpoint and (folder.is_absolute() or folder.is_dir()):
@@ -89,6 +97,10 @@ def main(argv: list[str] | None = None) -> int:
         catalogue = Catalogue(arguments.data, arguments.predictions)
     except DatasetError as error:
         return fail(str(error))
+
+    from annexe_demo.data.reports import own_figures
+
+    own = own_figures(arguments.predictions, arguments.model or None)
 
     from annexe_demo import AnnexePipeline
     from annexe_demo.ui import build_interface, launch_options
@@ -108,8 +120,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.vlm_endpoint:
             return fail(str(error).splitlines()[0])
         return fail(f"cannot load the model in {arguments.model!r}: {str(error).splitlines()[0]}")
-    page = build_interface(pipe, EXAMPLES, catalogue=catalogue)
-    options = launch_options(catalogue)
+    page = build_interface(pipe, EXAMPLES, catalogue=catalogue, mcp=arguments.mcp, own=own)
+    options = launch_options(catalogue) | {"mcp_server": arguments.mcp}
     try:
         page.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **options)
     except OSError as error:  # the port is taken

@@ -12,9 +12,9 @@ from importlib import import_module
 _EXPORTS = {
     "AnnexePipeline": "pipeline",
     "Session": "pipeline",
-    "Result": "pipeline",
-    "Turn": "pipeline",
-    "QueryError": "pipeline",
+    "Result": "session",
+    "Turn": "session",
+    "QueryError": "session",
     "ImageError": "images",
     "load_image": "images",
     "TextDelta": "events",

@@ -1,7 +1,7 @@
-"""The command line: python -m annexe_demo ask PHOTO "QUERY" --out DIR
+"""The command line: python -m annexe_demo ask PHOTO "QUERY" --out DIR, and batch DIR --queries FILE --out DIR
 
 The same pipeline as the page's, without a browser. Exit code 0 when there is an answer, one without a target included;
-2, with one line on stderr, for input that cannot be used.
+1 when some photos of a batch could not be answered; 2, with one line on stderr, for input that cannot be used.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from annexe_demo.pipeline import AnnexePipeline
 
 DEFAULT_MODEL = "weights/annexe-mini"
+EXIT_INCOMPLETE = 1
 EXIT_BAD_INPUT = 2
 
 
@@ -124,6 +125,31 @@ def ask(args: argparse.Namespace) -> int:
     return 0
 
 
+def batch(args: argparse.Namespace) -> int:
+    """The ``batch`` command: the queries of a file to every photo of a folder; a folder a photo in ``args.out``."""
+    from annexe_demo.batch import BatchError, check_settings, find_photos, read_queries, run_batch
+    from annexe_demo.events import ServiceError
+
+    try:
+        queries, photos = read_queries(args.queries), find_photos(args.folder, args.out)
+        _make_folder(args.out)
+        settings = {"model": args.model, "sam": args.sam, "endpoint": args.vlm_endpoint, "queries": queries}
+        check_settings(args.out, settings, args.overwrite)
+    except BatchError as error:
+        raise InputError(str(error)) from error
+    pipe = load_pipeline(args.model, args.device, args.revision, args.sam, args.vlm_endpoint, args.coordinates)
+    try:
+        outcome = run_batch(pipe, args.folder, photos, queries, args.out, args.overwrite)
+    except ServiceError as error:
+        raise InputError(f"{error}; the same command goes on from here") from error
+    except OSError as error:
+        raise InputError(f"cannot write to {str(args.out)!r}: {error.strerror or error}") from error
+    earlier = f", {outcome.before} answered before" if outcome.before else ""
+    failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
+    print(f"{len(photos)} photos: {outcome.done} answered{earlier}{failed}. Results: {args.out}")
+    return EXIT_INCOMPLETE if outcome.failed else 0
+
+
 def _print_stream(title: str, events) -> tuple[Done, list[Grounding]]:
     """Print text as it comes; returns the last event and the groundings."""
     done, groundings = None, []
@@ -189,6 +215,12 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("query", metavar="QUERY", help='e.g. "Please segment the hands and objects in interaction."')
     one.add_argument("--out", type=Path, required=True, metavar="DIR",
                      help="folder for result.json, mask_<n>_<label>.png and overlay.png")  # fmt: skip
+    many = add("batch", batch, "Ask the same queries about every photo of a folder; goes on where it was interrupted.")
+    many.add_argument("folder", type=Path, metavar="DIR", help="folder with photos, subfolders included")
+    many.add_argument("--queries", type=Path, required=True, metavar="FILE", help="text file, one query a line")
+    many.add_argument("--out", type=Path, required=True, metavar="DIR",
+                      help="folder for the results: <photo>/query_<n>/ with the files that ask writes")  # fmt: skip
+    many.add_argument("--overwrite", action="store_true", help="answer every photo anew, whatever the folder holds")
     return parser
 
 

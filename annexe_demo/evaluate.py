@@ -28,6 +28,7 @@ from tqdm import tqdm
 from annexe_demo.__main__ import DEFAULT_MODEL, EXIT_BAD_INPUT, InputError, load_pipeline
 from annexe_demo.data.egoirgbench import KINDS, SPLITS, DatasetError, EgoIRGBench, Group, Question, Sample
 from annexe_demo.data.language import Interaction, parse_interaction
+from annexe_demo.data.reports import REPORT_FILE
 from annexe_demo.events import DepthMap, Done, Grounding
 from annexe_demo.images import ImageError
 from annexe_demo.metrics import depth_mae, target_role
@@ -45,7 +46,6 @@ from annexe_demo.scoring import query_iou, score
 from annexe_demo.view.export import mask_to_rle
 
 QUERIES_PER_IMAGE = 6
-REPORT_FILE = "report.json"
 # Slow shares are waited for: without a word from a process, torch's own limit is 10 to 30 minutes.
 _PATIENCE = timedelta(days=7)
 # Where launchers tell how many processes they started: torchrun and accelerate, then those of MPI.
@@ -268,7 +268,8 @@ def _checksum(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
     checksum = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors")):
+    # A report of an earlier measurement, which may lie beside the weights, changes nothing of what the model says.
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors") and p.name != REPORT_FILE):
         checksum.update(path.name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):

@@ -15,6 +15,10 @@ INDICATOR_THRESHOLD = 0.5  # of `Done.indicator`: below it, the query has no tar
 Branch = Literal["analysis", "answer"]
 
 
+class ServiceError(RuntimeError):
+    """Raised amid the events when a service that the engine depends on fails; the message is a sentence for people."""
+
+
 @dataclass(frozen=True)
 class TextDelta:
     """New text of one branch. The deltas of a branch, joined, are the `text` of its `Done`.

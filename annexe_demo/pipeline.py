@@ -12,9 +12,7 @@ holds none of it, so any number of sessions take turns on one pipeline without m
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,48 +40,16 @@ from .model.text_generation import (
     SPECIAL_TOKENS,
     encode_query,
 )
+from .session import MAX_QUERY_CHARACTERS, BaseSession, QueryError, Result, Turn, check_query, collect  # noqa: F401 - also read from here
 
 if TYPE_CHECKING:
     from .model.grounding_text import Coordinates
     from .prompted_session import PromptedPipeline
 
-MAX_QUERY_CHARACTERS = 2000
 MAX_QUERY_TOKENS = 256
 MAX_NEW_TOKENS = {"analysis": 80, "answer": 128}
 MAX_TARGETS = 8
 NO_TARGET = "There is no suitable results of your query."
-
-
-class QueryError(ValueError):
-    """A query that cannot be asked; the message is a sentence for the person who wrote it."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One query of a session with all that came of it."""
-
-    query: str
-    answer: str
-    groundings: tuple[Grounding, ...]
-    indicator: float | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """The events of one analysis and one answer, collected.
-
-    Attributes:
-        analysis, answer: complete texts; the answer writes its targets as ``<MSK_0>``, ``<MSK_1>``, ...
-        groundings: one per target, masks of shape (H, W) in the photo's own size.
-        depth: (H, W) float32, 0 (nearest) to 1 (farthest); None from an engine without depth.
-        indicator: mask indicator of the query, see `Done`.
-    """
-
-    analysis: str
-    answer: str
-    groundings: list[Grounding]
-    depth: np.ndarray | None = field(repr=False)
-    indicator: float | None
 
 
 class AnnexePipeline:
@@ -159,60 +125,27 @@ class AnnexePipeline:
     def __call__(self, image: Any, query: str) -> Result:
         """Analyze a photo and answer one query about it. Raises `ImageError`, `QueryError`."""
         check_query(query)
-        session = self.open(image)
-        depth = next(e.depth for e in list(session.analyze()) if isinstance(e, DepthMap))
-        for _ in session.ask(query):
-            pass
-        turn = session.history[-1]
-        return Result(session.analysis or "", turn.answer, list(turn.groundings), depth, turn.indicator)
+        return collect(self.open(image), query)
 
 
-class Session:
-    """One photo and the conversation about it. Made by `AnnexePipeline.open`.
+class Session(BaseSession):
+    """A `BaseSession` of the compact model. Made by `AnnexePipeline.open`.
 
-    `analyze` and `ask` are plain generators; closing one stops the work. One runs at a time: a second call waits.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB, upright.
-        analysis: text of the analysis once it has been made, else None.
-        history: the turns that were completed, oldest first.
+    A `Grounding` comes right after its ``<MSK_k>``. A query whose mask indicator is below `INDICATOR_THRESHOLD` gets no
+    masks, whatever the text says.
     """
 
     def __init__(self, pipe: AnnexePipeline, image: np.ndarray):
-        self.image = image
-        self.analysis: str | None = None
-        self.history: list[Turn] = []
+        super().__init__(image)
         self._pipe = pipe
-        self._lock = threading.Lock()
         self._cache = DynamicCache(config=pipe.model.text_generation.language_model.config)
         with torch.inference_mode():
             self._features, self._visual, self._facts = pipe.model.encode_image(self._pixels())
 
     def analyze(self) -> Iterator[Event]:
-        """Describe the interaction: a `DepthMap`, `TextDelta`s, `Done`. The text is made once and repeated after that."""
+        """As for every session, after a `DepthMap`."""
         yield DepthMap(self._depth())
-        if self.analysis is not None:
-            yield TextDelta("analysis", self.analysis)
-            yield Done("analysis", self.analysis)
-            return
-        with self._lock:
-            yield from self._analyze()
-
-    def ask(self, query: str) -> Iterator[Event]:
-        """Answer a query: `TextDelta`s, a `Grounding` right after each ``<MSK_k>``, `Done`.
-
-        The analysis is made first where there is none yet, without events. A query whose mask indicator is below
-        `INDICATOR_THRESHOLD` gets no masks, whatever the text says.
-
-        Raises:
-            QueryError: the query is empty or too long.
-        """
-        check_query(query)
-        with self._lock:
-            if self.analysis is None:
-                for _ in self._analyze():
-                    pass
-            yield from self._ask(query)
+        yield from super().analyze()
 
     def _analyze(self) -> Iterator[Event]:
         prefix = torch.cat([self._visual, self._embed([ANALYSIS])], 1)
@@ -381,15 +314,6 @@ class _Writer:
             text = text.lstrip()
         self.text += text
         return text
-
-
-def check_query(query: str) -> str:
-    """Raises `QueryError` unless `query` is 1 to `MAX_QUERY_CHARACTERS` characters of text."""
-    if not isinstance(query, str):
-        raise QueryError(f"query must be text but got {type(query).__name__}")
-    if not 1 <= len(query.strip()) <= MAX_QUERY_CHARACTERS:
-        raise QueryError(f"query must be 1 to {MAX_QUERY_CHARACTERS:,} characters but got {len(query.strip()):,}")
-    return query
 
 
 def network_size(height: int, width: int, image_size: int) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,7 +34,8 @@ from .model.grounding_text import (
 )
 from .model.presets import DEFAULT_SAM
 from .model.prompted import PromptedBase, PromptedModel
-from .pipeline import MAX_TARGETS, NO_TARGET, Result, Turn, check_query
+from .pipeline import MAX_TARGETS, NO_TARGET
+from .session import BaseSession, Result, Turn, check_query, collect
 
 MAX_NEW_TOKENS = {"analysis": 120, "answer": 640}  # a box takes about 40
 _ASKS_FOR_MASKS = re.compile(r"\b(?:segment|mask|highlight|outline)|分割|掩码|掩膜|蒙版", re.IGNORECASE)
@@ -91,61 +91,24 @@ class PromptedPipeline:
     def __call__(self, image: Any, query: str) -> Result:
         """Analyze a photo and answer one query about it; ``depth`` is None. Raises `ImageError`, `QueryError`."""
         check_query(query)
-        session = self.open(image)
-        for _ in session.ask(query):
-            pass
-        turn = session.history[-1]
-        return Result(session.analysis or "", turn.answer, list(turn.groundings), None, turn.indicator)
+        return collect(self.open(image), query)
 
 
-class PromptedSession:
-    """One photo and the conversation about it. Made by `PromptedPipeline.open`.
+class PromptedSession(BaseSession):
+    """A `BaseSession` of the prompted engine. Made by `PromptedPipeline.open`.
 
-    `analyze` and `ask` are plain generators; closing one stops the work. One runs at a time: a second call waits. While a
-    served model is silent they yield empty `TextDelta`s, so that whoever reads can stop before its first word.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB, upright.
-        analysis: text of the analysis once it has been made, else None.
-        history: the turns that were completed, oldest first.
+    While a served model is silent, `analyze` and `ask` yield empty `TextDelta`s, so that whoever reads can stop before its
+    first word.
     """
 
     def __init__(self, model: PromptedBase, image: np.ndarray):
-        self.image = image
-        self.analysis: str | None = None
-        self.history: list[Turn] = []
+        super().__init__(image)
         self._model = model
-        self._lock = threading.Lock()
         self._predictor = None
         try:
             self._picture = model.encode(image)
         except ValueError as error:
             raise ImageError(f"The picture cannot be used: {error}.") from error
-
-    def analyze(self) -> Iterator[Event]:
-        """Describe the interaction: `TextDelta`s, `Done`. The text is made once and repeated after that."""
-        if self.analysis is not None:
-            yield TextDelta("analysis", self.analysis)
-            yield Done("analysis", self.analysis)
-            return
-        with self._lock:
-            yield from self._analyze()
-
-    def ask(self, query: str) -> Iterator[Event]:
-        """Answer a query: `TextDelta`s, a `Grounding` for each target, `Done`.
-
-        The analysis is made first where there is none yet, without events: it is part of the answering prompt.
-
-        Raises:
-            QueryError: the query is empty or too long.
-        """
-        check_query(query)
-        with self._lock:
-            if self.analysis is None:
-                for event in self._analyze():
-                    if event == TextDelta("analysis", ""):
-                        yield TextDelta("answer", "")
-            yield from self._ask(query)
 
     def _analyze(self) -> Iterator[Event]:
         text = held = ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from annexe_demo.events import DepthMap, Done, Event, Grounding, TextDelta
 from annexe_demo.images import load_image
+from annexe_demo.session import Turn
 
 
 @dataclass
@@ -47,7 +48,7 @@ class FakeSession:
     def __init__(self, pipe: FakePipeline, image: np.ndarray):
         self.pipe, self.image = pipe, image
         self.analysis: str | None = None
-        self.history: list = []
+        self.history: list[Turn] = []
 
     def analyze(self) -> Iterator[Event]:
         yield DepthMap(self.pipe.depth(self.image))
@@ -59,7 +60,7 @@ class FakeSession:
 
     def ask(self, query: str) -> Iterator[Event]:
         reply = self.pipe.reply(self.image, query)
-        at = 0
+        at, found = 0, []
         for match in re.finditer(r"<MSK_(\d+)>", reply.answer):
             yield TextDelta("answer", reply.answer[at : match.end()])
             at = match.end()
@@ -67,7 +68,9 @@ class FakeSession:
             if k < len(reply.targets) and (reply.indicator is None or reply.indicator >= 0.5):
                 label, mask = reply.targets[k]
                 start = reply.answer.rfind(label, 0, match.start())
-                yield Grounding(k, label, mask, reply.score, (start, start + len(label)))
+                found.append(Grounding(k, label, mask, reply.score, (start, start + len(label))))
+                yield found[-1]
         if reply.answer[at:]:
             yield TextDelta("answer", reply.answer[at:])
+        self.history.append(Turn(query, reply.answer, tuple(found), reply.indicator))
         yield Done("answer", reply.answer, reply.indicator)

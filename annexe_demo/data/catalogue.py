@@ -13,6 +13,7 @@ from annexe_demo.data.egoirgbench import DatasetError, Group, Question, Sample
 from annexe_demo.data.index import DatasetIndex, Page, cache_folder
 from annexe_demo.data.predictions import PREDICTIONS_FILE, PredictedAnswer, PredictedPicture, Predictions
 from annexe_demo.data.thumbnails import Thumbnails
+from annexe_demo.overview import Overview, summarize
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Catalogue:
         self.predictions = None if predictions is None else Predictions(predictions)
         self.index = DatasetIndex(root, self.predictions.ious if self.predictions else None, cache)
         self.thumbnails = Thumbnails(cache / "thumbnails")
+
+    @cached_property
+    def overview(self) -> Overview:
+        """What the saved predictions come to; empty without any. Reads all of them at its first use."""
+        return summarize(self.predictions.records()) if self.predictions else Overview()
 
     def thumbnails_of(self, page: Page) -> list[Path]:
         """The thumbnail of each row."""

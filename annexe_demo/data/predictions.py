@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,16 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+    def records(self) -> Iterator[Mapping[str, Any]]:
+        """Every prediction as it stands in the file, one after the other; lines that are none are passed over."""
+        with self.path.open("rb") as file:
+            for at in self._offsets.values():
+                file.seek(at)
+                try:
+                    yield json.loads(file.readline())
+                except ValueError:  # the file has changed since
+                    continue
 
     def load(self, name: str) -> PredictedPicture | None:
         """The prediction of a picture; None without one.

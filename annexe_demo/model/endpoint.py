@@ -35,6 +35,7 @@ import httpx2
 import numpy as np
 import torch
 
+from ..events import ServiceError
 from .grounding_text import Coordinates, Size
 from .presets import DEFAULT_SAM, PRESETS, coordinates_of
 from .prompted import POLL_SECONDS, PromptedBase, shrink
@@ -57,7 +58,7 @@ _ABSOLUTE_MULTIPLE = 28  # of both sides: Qwen2.5-VL's patches of 14 pixels, two
 _SPECIAL = re.compile(r"<(?=[^\s<>]{1,40}>)|\[(?=/?[A-Z_]{2,24}\])")
 
 
-class EndpointError(RuntimeError):
+class EndpointError(ServiceError):
     """The server cannot be used, or failed; the message is one sentence for people. It never holds the API key."""
 
 

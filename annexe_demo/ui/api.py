@@ -9,8 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from annexe_demo.events import Done, Grounding, TextDelta
+from annexe_demo.events import Done, Grounding, ServiceError, TextDelta
 from annexe_demo.images import ImageError
+from annexe_demo.session import QueryError
 from annexe_demo.ui.conversation import sentence
 from annexe_demo.ui.demo import MODEL_LINE, overlay
 from annexe_demo.ui.photo_input import PhotoInput
@@ -42,20 +43,21 @@ def build_api(pipe: Any) -> None:
     def analyze(image: str | None) -> Iterator[str]:
         """Describe what the hands in a first-person photo are doing. Streams the text, longer with each update."""
         text = ""
-        with closing(open_session(image).analyze()) as events:
-            for event in events:
-                if isinstance(event, TextDelta):
-                    text += event.text
-                    yield text
-                elif isinstance(event, Done):
-                    yield event.text
+        try:
+            with closing(open_session(image).analyze()) as events:
+                for event in events:
+                    if isinstance(event, TextDelta):
+                        text += event.text
+                        yield text
+                    elif isinstance(event, Done):
+                        yield event.text
+        except ServiceError as error:
+            raise gr.Error(sentence(str(error)), print_exception=False) from error
 
     def ask(image: str | None, query: str) -> Iterator[tuple[Any, Any, Any]]:
         """Answer a question about a first-person photo. Streams the answer's text, which marks the n-th target as
         <MSK_n>; the last update adds the result (analysis, answer, mask indicator, and for each target its label,
         score, box and mask in COCO run-length encoding) and the photo with the masks painted over it."""
-        from annexe_demo.pipeline import QueryError  # late: it brings torch
-
         session = open_session(image)
         text, groundings, done = "", [], None
         try:
@@ -68,7 +70,7 @@ def build_api(pipe: Any) -> None:
                         groundings.append(event)
                     elif isinstance(event, Done) and event.branch == "answer":
                         done = event
-        except QueryError as error:
+        except (QueryError, ServiceError) as error:
             raise gr.Error(sentence(str(error)), print_exception=False) from error
         if done is None:
             raise gr.Error("The answer ended before it was complete.", print_exception=False)

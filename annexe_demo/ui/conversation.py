@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 
 from annexe_demo.data.facts import CATEGORIES
-from annexe_demo.events import DepthMap, Done, Event, Grounding, TextDelta
+from annexe_demo.events import DepthMap, Done, Event, Grounding, ServiceError, TextDelta
 from annexe_demo.images import ImageError
+from annexe_demo.session import QueryError
 from annexe_demo.ui.texts import Texts
 
 logger = logging.getLogger(__name__)
@@ -184,6 +185,10 @@ class Conversation:
                 yield from self._stream(request, self.session.analyze, run, Notice(texts.analyzing))
             else:
                 yield from self._ask(request, run, texts)
+        except ServiceError as error:  # a server that fails says so in its own sentence
+            if run == self._run:
+                self.stop()
+                self.notice = Notice(sentence(str(error)), "error")
         except Exception as error:  # whatever happens inside the model, the visitor gets a sentence
             logger.exception("a request of a visitor failed")
             if run == self._run:
@@ -223,8 +228,6 @@ class Conversation:
             yield from self._ask(entry, run, texts)
 
     def _ask(self, entry: Entry, run: int, texts: Texts) -> Iterator[Change]:
-        from annexe_demo.pipeline import QueryError  # late: it brings torch
-
         try:
             yield from self._stream(entry, lambda: self.session.ask(entry.query), run, Notice(texts.answering))
         except QueryError as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 from annexe_demo.data.catalogue import Catalogue
 from annexe_demo.data.egoirgbench import DatasetError
-from annexe_demo.data.index import MAX_SEARCH_CHARACTERS, Filters
+from annexe_demo.data.index import MAX_SEARCH_CHARACTERS, Filters, Order
 from annexe_demo.ui.conversation import Change, Notice
 from annexe_demo.ui.demo import MODEL_LINE, STATE_SECONDS, Updates, overlay, shown
 from annexe_demo.ui.explorer_render import (
@@ -25,6 +25,7 @@ from annexe_demo.ui.explorer_render import (
     texts_html,
     title_html,
 )
+from annexe_demo.ui.overview import OVERVIEW_LINE, OverviewWidgets, build_overview, fill_overview
 from annexe_demo.ui.render import heading_html, notice_html
 from annexe_demo.ui.texts import ExplorerTexts, Texts
 from annexe_demo.ui.visit import Visit
@@ -71,11 +72,15 @@ class Widgets:
     notice: gr.HTML
     texts: gr.HTML
     scores: gr.HTML
+    overview: OverviewWidgets | None
 
     def all(self) -> list[gr.blocks.Block]:
         found = []
         for value in vars(self).values():
-            found += value.values() if isinstance(value, dict) else [value]
+            if isinstance(value, OverviewWidgets):
+                found += value.all()
+            elif value is not None:
+                found += value.values() if isinstance(value, dict) else [value]
         return found
 
 
@@ -98,6 +103,7 @@ def _html(value: str = "", **options: Any) -> gr.HTML:
 
 def _layout(catalogue: Catalogue, texts: ExplorerTexts) -> Widgets:
     with gr.Column(elem_id="browse") as browse:
+        overview = build_overview(texts.overview) if catalogue.predictions is not None else None
         with gr.Row(elem_id="filters"):
             filters = {
                 name: gr.Dropdown(
@@ -227,6 +233,7 @@ def _layout(catalogue: Catalogue, texts: ExplorerTexts) -> Widgets:
         notice=notice,
         texts=sayings,
         scores=scores,
+        overview=overview,
     )
 
 
@@ -275,6 +282,20 @@ class _Handlers:
             trigger_mode="multiple",
         )
         tab.select(self.enter, [state], **line)
+        extremes = []
+        if w.overview is not None:
+            tab.select(
+                lambda: fill_overview(self.catalogue, w.overview, self.words.overview),
+                None,
+                w.overview.all(),
+                show_progress="hidden",
+                api_visibility="private",
+                concurrency_id=OVERVIEW_LINE,
+            )
+            extremes = [
+                (w.overview.galleries["worst"].select, self.open_worst),
+                (w.overview.galleries["best"].select, self.open_best),
+            ]
         inputs = [*w.filters.values(), state]
         for name, control in w.filters.items():
             # The change event of a text box comes with every change of its text; its input event misses some.
@@ -295,6 +316,7 @@ class _Handlers:
         w.back.click(self.back, [state], **leaving, **quick)
         for event, handler, extra in (
             (w.gallery.select, self.open, leaving),
+            *((event, handler, leaving) for event, handler in extremes),
             (w.previous.click, lambda visit: self.step(visit, -1), leaving),
             (w.next.click, lambda visit: self.step(visit, 1), leaving),
         ):
@@ -370,6 +392,21 @@ class _Handlers:
 
     def open(self, visit: Visit, event: gr.SelectData) -> Updates:
         return self._open_at(visit, visit.page.number * visit.page.size + event.index)
+
+    def open_worst(self, visit: Visit, event: gr.SelectData) -> Updates:
+        return self._open_extreme(visit, "worst", event.index)
+
+    def open_best(self, visit: Visit, event: gr.SelectData) -> Updates:
+        return self._open_extreme(visit, "best", event.index)
+
+    def _open_extreme(self, visit: Visit, order: Order, position: int) -> Updates:
+        """Open a picture of the glance; the list behind it becomes the one that the glance shows the beginning of."""
+        w = self.widgets
+        visit.find(self.catalogue, Filters(), order)
+        listed = self._list(visit)
+        cleared = {c: "" if name == "text" else _ANY for name, c in w.filters.items()} | {w.filters["order"]: order}
+        again = {gallery: gr.update(selected_index=None) for gallery in w.overview.galleries.values()}
+        return listed | cleared | self._open_at(visit, position) | again | {w.gallery: listed[w.gallery]}
 
     def step(self, visit: Visit, by: int) -> Updates:
         return self._open_at(visit, (visit.position or 0) + by)

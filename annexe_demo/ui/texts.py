@@ -6,6 +6,102 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class OverviewTexts:
+    """The words of the explorer's glance at saved predictions."""
+
+    heading: str
+    extremes: dict[str, str]
+    caption: str
+    reading: str
+    nothing: str
+    left_out: str
+    no_predictions: str
+    hands: dict[str, str]
+    corner: str
+    confusions: dict[str, str]
+    confusion_notes: dict[str, str]
+    agreement: str
+    sizes_heading: str
+    sizes_note: str
+    size_columns: tuple[str, ...]
+    no_object: str
+
+
+@dataclass(frozen=True)
+class ResultsTexts:
+    """The words of the results tab."""
+
+    tab: str
+    drawing: str
+    warning_title: str
+    warning: str
+    warning_unknown: str
+    published_heading: str
+    published_source: str
+    own_source: str
+    measure_alt: str
+    ours_heading: str
+    dimension_alt: str
+    table_heading: str
+    columns: tuple[str, ...]
+    ours: str
+    model_from: str
+
+
+ENGLISH_OVERVIEW = OverviewTexts(
+    heading="Saved predictions at a glance",
+    extremes={"worst": "Lowest IoU", "best": "Highest IoU"},
+    caption="IoU {iou:.2f}",
+    reading="Reading the predictions …",
+    nothing="None of the {count:,} predictions could be read for this.",
+    left_out="{count:,} predictions could not be read for this and are left out.",
+    no_predictions="This page was started without saved predictions: --predictions names the folder of an evaluation.",
+    hands={"left": "left", "right": "right", "both": "both", "none": "none"},
+    corner="true ↓ model →",
+    confusions={"answers": "Hands that answers mask", "analyses": "Hands that analyses name"},
+    confusion_notes={
+        "answers": "Queries with a target: the hands among the true targets, against those that the answer masks.",
+        "analyses": "Pictures: the hands in interaction, against those that the analysis names.",
+    },
+    agreement="{agreed:,} of {total:,} agree ({share:.0%}).",
+    sizes_heading="IoU by object size",
+    sizes_note="Queries with a target, by the active object's share of the picture.",
+    size_columns=("size", "mean IoU", "IoU ≥ {fits}", "queries"),
+    no_object="no active object",
+)
+
+ENGLISH_RESULTS = ResultsTexts(
+    tab="Results",
+    drawing="Drawing the charts …",
+    warning_title="Different pictures, no ranking.",
+    warning="The published figures were measured on the photographs of the real benchmark, Ego-IRGBench, and ours on generated "
+    "scenes. They show where the field stands; they cannot be compared directly.",
+    warning_unknown="The published figures were measured on the photographs of the real benchmark, Ego-IRGBench, by their "
+    "authors. Ours are on the dataset named below them; unless it is that benchmark's split with all its queries, they "
+    "cannot be compared directly.",
+    published_heading="Published results, and ours apart",
+    published_source="Published: {source}, on {benchmark}.",
+    own_source="Ours: {model}, {samples:,} pictures and {queries:,} queries of the {split} split of {data}; from {path}.",
+    measure_alt="Bars: {measure}, published models and, below a line, ours; the table below has the numbers",
+    ours_heading="Ours, by kind of query, object, hand and size",
+    dimension_alt="Bars: our cIoU by {dimension}",
+    table_heading="All figures with their sources",
+    columns=(
+        "Model",
+        "cIoU test, %",
+        "cIoU val, %",
+        "Analysis METEOR",
+        "Analysis CIDEr",
+        "Answer METEOR",
+        "Answer CIDEr",
+        "Source",
+    ),
+    ours="ours",
+    model_from="model:",
+)
+
+
+@dataclass(frozen=True)
 class ExplorerTexts:
     """The words of the explorer tab."""
 
@@ -75,6 +171,7 @@ class ExplorerTexts:
     not_calculated: str
     need_question: str
     bad_picture: str
+    overview: OverviewTexts = ENGLISH_OVERVIEW
 
 
 @dataclass(frozen=True)
@@ -143,6 +240,7 @@ class Texts:
     internal_error: str
     not_recorded: str
     explorer: ExplorerTexts
+    results: ResultsTexts = ENGLISH_RESULTS
 
 
 ENGLISH = Texts(

@@ -66,9 +66,9 @@ def _by_dimension(
             (label, [row[name] * factor if name in row else None for row in of_dimension.values()])
             for name, label, factor in series
         ]
-        _bars(axes, labels, values, [colors.accent, colors.second], number, (largest or 1.0) * 1.16, colors.ink)
+        draw_bars(axes, labels, values, [colors.accent, colors.second], number, (largest or 1.0) * 1.16, colors.ink)
         style(axes, colors, f"by {DIMENSION_TITLES[dimension]}")
-        _no_rows(axes)
+        without_rows(axes)
         if len(series) > 1 and dimension == next(iter(rows)):
             legend(axes, colors, ncols=len(series), loc="lower right", bbox_to_anchor=(1.0, 1.0))
     heading = f"{title}, {report['model']} (number of queries in brackets)"
@@ -98,12 +98,14 @@ def plot_published(report: dict[str, Any], look: str = "light") -> Figure:
         axes = figure.add_subplot(1, len(panels), n + 1)
         values = [own, *reversed(published)]
         top = max(v for v in values if v is not None) * 1.32
-        _bars(axes, labels if n == 0 else [""] * len(labels), [("", values)], [colors.muted], number, top, colors.ink)
+        draw_bars(
+            axes, labels if n == 0 else [""] * len(labels), [("", values)], [colors.muted], number, top, colors.ink
+        )
         axes.patches[0].set_color(colors.accent)
         if own is None:
             axes.text(top * 0.012, 0, "not measured", va="center", fontsize="x-small", color=colors.muted)
         style(axes, colors, title)
-        _no_rows(axes)
+        without_rows(axes)
     figure.suptitle(
         f"Ours on {report['data']}, published ones on {BENCHMARK}" + (": other pictures, no ranking" if others else ""),
         color=colors.ink, fontsize="large", x=0.01, ha="left",
@@ -111,7 +113,7 @@ def plot_published(report: dict[str, Any], look: str = "light") -> Figure:
     return figure
 
 
-def _bars(
+def draw_bars(
     axes: Axes,
     labels: Sequence[str],
     series: Sequence[tuple[str, Sequence[float | None]]],
@@ -134,7 +136,7 @@ def _bars(
     axes.set_xlim(0, limit)
 
 
-def _no_rows(axes: Axes) -> None:
+def without_rows(axes: Axes) -> None:
     """No ticks and lines between bars, which say nothing."""
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)

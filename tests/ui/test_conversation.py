@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from annexe_demo.events import Grounding
+from annexe_demo.model.endpoint import EndpointError
 from annexe_demo.ui.conversation import Change, Conversation, PhotoRequest, sentence, suggest
 from annexe_demo.ui.texts import ENGLISH as TEXTS
 from tests.ui.stand_in import ANALYSIS, NO_TARGET, StandIn
@@ -120,6 +121,7 @@ def test_a_question_without_a_photo_is_not_asked():
         (RuntimeError("shapes 3 and 4"), TEXTS.internal_error),
         (RuntimeError("CUDA out of memory. Tried to allocate"), TEXTS.out_of_memory),
         (MemoryError(), TEXTS.out_of_memory),
+        (EndpointError("the server at http://a/v1 failed (500)"), "The server at http://a/v1 failed (500)."),
     ],
 )
 def test_a_failing_model_is_told_in_a_sentence_and_keeps_the_conversation(conversation, pipe, error, notice):

@@ -6,6 +6,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from annexe_demo.model.endpoint import EndpointError
 from annexe_demo.ui import build_interface, launch_options
 from tests.ui.stand_in import ANALYSIS, StandIn
 
@@ -64,6 +65,16 @@ def test_a_file_that_is_no_picture_is_refused_with_the_reason(client, tmp_path, 
     inputs = [handle_file(path)] + (["hand"] if endpoint == "/ask" else [])
     with pytest.raises(Exception, match="not a picture that can be read"):
         client.predict(*inputs, api_name=endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["/analyze", "/ask"])
+def test_a_server_that_fails_is_told_in_its_own_sentence(client, photo, pipe, endpoint):
+    pipe.error = EndpointError("the server at http://a/v1 is too busy (429)")
+    try:
+        with pytest.raises(Exception, match=r"The server at http://a/v1 is too busy \(429\)\."):
+            client.predict(photo, *(["hand"] if endpoint == "/ask" else []), api_name=endpoint)
+    finally:
+        pipe.error = None
 
 
 def test_a_file_that_nobody_uploaded_is_refused(client):
