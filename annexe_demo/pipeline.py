@@ -177,10 +177,12 @@ class Session(BaseSession):
         indicator: float | None = None
         finished = False
         try:
-            state = self._advance(prefix)
+            verdict = 0.0
             if query_ids:
-                indicator, kind, state = self._indicate(query_ids, state)
+                indicator, kind, verdict = self._indicate(query_ids)
+                prefix = torch.cat([prefix[:, :-1], prefix[:, -1:] + verdict], 1)
                 writer.max_targets = 0 if kind == "no target" else MAX_TARGETS
+            state = self._advance(prefix)
             reason = "length"
             for _ in range(MAX_NEW_TOKENS[branch]):
                 token = self._choose(state, branch, writer)
@@ -190,7 +192,7 @@ class Session(BaseSession):
                 text = writer.add(token)
                 if text:
                     yield TextDelta(branch, text)
-                state = self._advance(self._embed([token]))
+                state = self._advance(self._embed([token]) + verdict)
                 if token == MSK:
                     yield self._ground(state, writer)
             if text := writer.flush():
@@ -209,9 +211,9 @@ class Session(BaseSession):
         with torch.inference_mode():
             return self._pipe.model.text_generation(embeddings, cache=self._cache)[0, -1]
 
-    def _indicate(self, query_ids: list[int], state: torch.Tensor) -> tuple[float | None, str, torch.Tensor]:
-        """The mask indicator of a query (None for a plain question), which of `QUERY_KINDS` it is, and the state (hidden,)
-        that the answer starts from, given the language model's own."""
+    def _indicate(self, query_ids: list[int]) -> tuple[float | None, str, torch.Tensor]:
+        """The mask indicator of a query (None for a plain question), which of `QUERY_KINDS` it is, and what the answer's
+        tokens are told of that, (1, hidden)."""
         with torch.inference_mode():
             model = self._pipe.model
             words = model.text_generation.embed(torch.tensor([query_ids], device=model.device))
@@ -220,8 +222,8 @@ class Session(BaseSession):
             value = target / max(without + target, 1e-9)
             kind = "plain question" if plain > 0.5 else "target" if value >= INDICATOR_THRESHOLD else "no target"
             index = torch.tensor([QUERY_KINDS.index(kind)], device=model.device)
-            state = model.mask_indicator.start(state[None], found, index)[0]
-            return None if kind == "plain question" else value, kind, state
+            verdict = model.mask_indicator.verdict(found, index)
+            return None if kind == "plain question" else value, kind, verdict
 
     def _choose(self, state: torch.Tensor, branch: Branch, writer: _Writer) -> int:
         with torch.inference_mode():

@@ -18,7 +18,13 @@ from .mask_generation import REGIONS, GroundFeatures
 
 HAND_STATES = ("absent", "idle", "power", "pinch", "palm")
 FACTS = ("left", "right", "lifted", "surface", "category", "color")  # the groups of `FactLayout`, by name
+RESTING = 2  # of `HAND_STATES`, the first that do not interact
 UNKNOWN = -100
+
+
+def _interacting(hand: Tensor) -> Tensor:
+    """(B, states) -> (B, 1)."""
+    return hand[:, RESTING:].sum(-1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,46 @@ class FactLayout:
         return list(facts.split([*self.groups, self.categories], -1))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(B, size) logits -> (B, size) probabilities."""
+        """(B, size) logits -> (B, size) probabilities of facts that fit together."""
         *groups, others = self.split(logits.float())
-        return torch.cat([*(g.softmax(-1) for g in groups), others.sigmoid()], -1)
+        return self.consistent(torch.cat([*(g.softmax(-1) for g in groups), others.sigmoid()], -1))
+
+    def consistent(self, facts: Tensor) -> Tensor:
+        """(B, size) probabilities given that there is an active object if, and only if, a hand interacts.
+
+        Each group is classified on its own. On pictures unlike those of the training they contradict each other (both
+        hands idle, and a bowl is held), and a text written from contradictions is none.
+        """
+        left, right, lifted, surface, category, color, others = self.split(facts)
+        interacts, rests = 1 - category[:, -1:], category[:, -1:]
+        either = 1 - (1 - _interacting(left)) * (1 - _interacting(right))
+        total = (interacts * either + rests * (1 - either)).clamp_min(1e-6)
+
+        def hand(own: Tensor, other: Tensor) -> Tensor:
+            others_part = interacts * _interacting(other) + rests * (1 - _interacting(other))
+            return torch.cat([own[:, :RESTING] * others_part, own[:, RESTING:] * interacts], -1) / total
+
+        none = rests * (1 - either) / total
+        named = color[:, :-1] / color[:, :-1].sum(-1, keepdim=True).clamp_min(1e-6)
+        return torch.cat(
+            [
+                hand(left, right),
+                hand(right, left),
+                lifted,
+                surface,
+                category[:, :-1] * either / total,
+                none,
+                named * (1 - none),
+                none,
+                others,
+            ],
+            -1,
+        )
+
+    def pairs(self, facts: Tensor) -> Tensor:
+        """Absent, resting or interacting, left times right: (B, size) -> (B, 9). Which hands act is one fact of both."""
+        left, right = (torch.cat([hand[:, :RESTING], _interacting(hand)], -1) for hand in self.split(facts)[:2])
+        return (left[:, :, None] * right[:, None]).flatten(1)
 
     def true(self, interaction: Tensor, others: Tensor) -> Tensor:
         """(B, groups) indices and (B, categories) 0 or 1, as in `Batch` -> (B, size). Unknown is evenly spread."""

@@ -27,6 +27,47 @@ def test_every_group_is_a_distribution_and_what_lies_about_is_not():
         torch.testing.assert_close(group.sum(-1), torch.ones(5))
 
 
+def facts_of(left, right, category, color):
+    """(1, LAYOUT.size) from lists of probabilities; nothing is said of the other groups."""
+    return torch.cat(
+        [torch.tensor(p) for p in (left, right, [0.5, 0.5], [0.2] * LAYOUT.groups[3], category, color, [0.5] * 3)]
+    )[None]
+
+
+def test_facts_fit_together():
+    """An object is held if, and only if, a hand holds it, however the groups were classified."""
+    left, right, _, _, category, color, _ = LAYOUT.split(LAYOUT.probabilities(4 * torch.randn(50, LAYOUT.size)))
+    rests = left[:, :2].sum(-1), right[:, :2].sum(-1)
+    assert (category[:, -1] <= torch.minimum(*rests) + 1e-5).all()  # nothing is held: then both hands rest
+    assert (category[:, :-1].sum(-1) <= 2 - rests[0] - rests[1] + 1e-5).all()
+    torch.testing.assert_close(color[:, -1], category[:, -1])
+
+
+def test_the_surer_of_two_contradicting_facts_wins():
+    idle, bowl = [0.0, 0.7, 0.2, 0.1, 0.0], [0.98, 0.0, 0.0, 0.02]
+    left, right, _, _, category, color, _ = LAYOUT.split(
+        LAYOUT.consistent(facts_of(idle, [0.0, 0.9, 0.1, 0.0, 0.0], bowl, [0.3, 0.1, 0.6]))
+    )
+    assert left[0, 2:].sum() > 0.7 > 0.3 > right[0, 2:].sum()
+    assert category.argmax() == 0 and color.argmax() == 0
+
+
+def test_facts_that_fit_stay_as_they_are():
+    gone, idle, grip = [1.0, 0, 0, 0, 0], [0.0, 1, 0, 0, 0], [0.0, 0, 0, 1, 0]
+    for facts in (
+        facts_of(gone, grip, [0.0, 1, 0, 0], [1.0, 0, 0]),
+        facts_of(grip, idle, [0.2, 0.8, 0, 0], [0.7, 0.3, 0]),
+        facts_of(idle, idle, [0.0, 0, 0, 1], [0.0, 0, 1]),
+    ):
+        torch.testing.assert_close(LAYOUT.consistent(facts), facts)
+
+
+def test_pairs_tell_what_both_hands_do_at_once():
+    gone, grip = [1.0, 0, 0, 0, 0], [0.0, 0, 0.5, 0.5, 0]
+    facts = facts_of(gone, grip, [0.0, 1, 0, 0], [1.0, 0, 0])
+    assert LAYOUT.pairs(facts)[0].reshape(3, 3).nonzero().tolist() == [[0, 2]]
+
+
 def test_true_facts_are_certain_and_unknown_ones_evenly_spread():
     interaction = torch.tensor([[0, 2, 1, 0, 3, UNKNOWN]])
     left, right, lifted, surface, category, color, others = LAYOUT.split(
