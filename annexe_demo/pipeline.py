@@ -24,10 +24,11 @@ import torch
 import torch.nn.functional as F
 from transformers import DynamicCache, PreTrainedTokenizerFast
 
+from .data.language import target_role
 from .events import INDICATOR_THRESHOLD, Branch, DepthMap, Done, Event, Grounding, TextDelta
 from .images import load_image
 from .model.annexe import AnnexeModel
-from .model.mask_generation import QUERY_KINDS
+from .model.mask_generation import QUERY_KINDS, REGIONS
 from .model.presets import DEFAULT_SAM, PRESETS
 from .model.text_generation import (
     ANALYSIS,
@@ -239,9 +240,12 @@ class Session(BaseSession):
     def _ground(self, state: torch.Tensor, writer: _Writer) -> Grounding:
         with torch.inference_mode():
             logits, score = self._pipe.model.ground(self._features, state[None])
+            label, span = writer.targets[-1]
+            if (role := target_role(label)) in REGIONS:
+                # The words name a hand, and of every pixel it is known whether it is that hand.
+                logits = logits + self._features.region_margin(role)
             size = self.image.shape[:2]
             mask = F.interpolate(logits[None].float(), size, mode="bilinear", align_corners=False)[0, 0] > 0
-        label, span = writer.targets[-1]
         return Grounding(len(writer.targets) - 1, label, mask.cpu().numpy(), float(score.sigmoid()[0]), span)
 
     def _pixels(self) -> torch.Tensor:

@@ -43,6 +43,12 @@ class GroundFeatures:
     categories: Tensor
     colors: Tensor
 
+    def region_margin(self, region: str) -> Tensor:
+        """Logit of one of `REGIONS` against all the others together, (B, h/4, w/4)."""
+        k = REGIONS.index(region)
+        others = [i for i in range(len(REGIONS)) if i != k]
+        return self.regions[:, k].float() - self.regions[:, others].float().logsumexp(1)
+
     def __getitem__(self, index: slice) -> GroundFeatures:
         return GroundFeatures(**{name: value[index] for name, value in vars(self).items()})
 

@@ -5,7 +5,7 @@ import torch
 from annexe_demo.data.facts import HandFact, ObjectFact, SceneFacts
 from annexe_demo.data.training import TrainingData, collate, make_example
 from annexe_demo.model import AnnexeModel
-from annexe_demo.model.interaction import FACTS, HAND_STATES, UNKNOWN, FactLayout, region_places
+from annexe_demo.model.interaction import FACTS, HAND_STATES, UNKNOWN, FactLayout, presence, region_places
 from annexe_demo.train import TEXT_MODULES
 from tests.drawn_scenes import write_drawn_dataset
 from tests.tiny_model import TINY
@@ -66,6 +66,15 @@ def test_pairs_tell_what_both_hands_do_at_once():
     gone, grip = [1.0, 0, 0, 0, 0], [0.0, 0, 0.5, 0.5, 0]
     facts = facts_of(gone, grip, [0.0, 1, 0, 0], [1.0, 0, 0])
     assert LAYOUT.pairs(facts)[0].reshape(3, 3).nonzero().tolist() == [[0, 2]]
+
+
+def test_pixels_have_a_say_in_whether_a_hand_is_there():
+    probabilities = torch.zeros(1, 4, 20, 50)
+    probabilities[:, 0] = 1
+    assert presence(probabilities).tolist() == [[-4, -4]]
+    probabilities[:, 1, 0, :5] = 1  # 5 of 1,000 pixels
+    probabilities[:, 2, :10] = 1
+    torch.testing.assert_close(presence(probabilities), torch.tensor([[0.0, 4.0]]))
 
 
 def test_true_facts_are_certain_and_unknown_ones_evenly_spread():
