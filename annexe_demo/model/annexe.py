@@ -109,8 +109,8 @@ class AnnexeModel(nn.Module):
 
     limitations = (
         "This compact model has learned from computer-generated scenes only. There it names most hands and objects rightly, "
-        "but often a wrong colour. It knows sixteen kinds of objects and calls others by the nearest name. On real "
-        "photographs it misses and confuses much more."
+        "and a wrong colour in one of five. It knows sixteen kinds of objects and calls others by the nearest name. On real "
+        "photographs it finds most hands, but takes objects for others or overlooks them."
     )
 
     def __init__(self, config: AnnexeConfig):
@@ -147,6 +147,8 @@ class AnnexeModel(nn.Module):
     def encode_image(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor, Tensor]:
         """What texts and masks are made from.
 
+        The facts are classified in the picture and in its mirror image, where left is right, and their logits averaged.
+
         Args:
             pixels: (B, 3, h, w), -1 to 1; h and w multiples of 32.
 
@@ -155,10 +157,11 @@ class AnnexeModel(nn.Module):
         """
         if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] % 32 or pixels.shape[3] % 32:
             raise ValueError(f"pixels must be (B, 3, h, w) with h and w multiples of 32 but got {tuple(pixels.shape)}")
-        features = self.ground_image_encoder(pixels)
-        regions, logits = self._interaction(features)
-        facts = self.layout.probabilities(logits)
-        return features, self.visual_tokens(features, regions, facts), facts
+        both = self.ground_image_encoder(torch.cat([pixels, pixels.flip(-1)]))
+        regions, logits = self._interaction(both)
+        facts = self.layout.probabilities((logits[: len(pixels)] + self.layout.mirror(logits[len(pixels) :])) / 2)
+        features = both[: len(pixels)]
+        return features, self.visual_tokens(features, regions[: len(pixels)], facts), facts
 
     def see(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor]:
         """(B, 3, h, w), -1 to 1 -> features and logits (B, layout.size) of the interaction's facts."""

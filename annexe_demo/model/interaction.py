@@ -87,6 +87,11 @@ class FactLayout:
             -1,
         )
 
+    def mirror(self, facts: Tensor) -> Tensor:
+        """Logits or probabilities (B, size) of a picture -> those of its mirror image."""
+        left, right, *others = self.split(facts)
+        return torch.cat([right, left, *others], -1)
+
     def pairs(self, facts: Tensor) -> Tensor:
         """Absent, resting or interacting, left times right: (B, size) -> (B, 9). Which hands act is one fact of both."""
         left, right = (torch.cat([hand[:, :RESTING], _interacting(hand)], -1) for hand in self.split(facts)[:2])
@@ -122,6 +127,9 @@ class RegionSummary:
     places: Tensor
     probabilities: Tensor
     labels: Tensor
+
+    def __getitem__(self, index: slice) -> RegionSummary:
+        return RegionSummary(**{name: value[index] for name, value in vars(self).items()})
 
 
 def region_places(probabilities: Tensor) -> Tensor:

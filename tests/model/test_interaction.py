@@ -77,6 +77,15 @@ def test_pixels_have_a_say_in_whether_a_hand_is_there():
     torch.testing.assert_close(presence(probabilities), torch.tensor([[0.0, 4.0]]))
 
 
+def test_a_mirror_image_has_the_same_facts_with_left_as_right(batch):
+    torch.manual_seed(3)
+    model = AnnexeModel(TINY).eval()
+    with torch.no_grad():
+        facts, mirrored = (model.encode_image(pixels)[2] for pixels in (batch.pixels, batch.pixels.flip(-1)))
+    torch.testing.assert_close(model.layout.mirror(mirrored), facts, atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(mirrored, facts, atol=1e-3)
+
+
 def test_true_facts_are_certain_and_unknown_ones_evenly_spread():
     interaction = torch.tensor([[0, 2, 1, 0, 3, UNKNOWN]])
     left, right, lifted, surface, category, color, others = LAYOUT.split(
