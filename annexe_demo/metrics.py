@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from annexe_demo.data.language import Interaction, parse_interaction
+from annexe_demo.data.language import Interaction, parse_interaction, target_role
 from annexe_demo.events import INDICATOR_THRESHOLD
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -62,15 +62,6 @@ def pair_targets(predicted: Sequence[str], truth: Sequence[str]) -> list[tuple[i
             match[t] = p
             free.remove(p)
     return [(match.get(t), t) for t in range(len(truth))] + [(p, None) for p in free]
-
-
-def target_role(label: str) -> str:
-    """ "left hand", "right hand" or "object": what a target's name stands for."""
-    words = label.lower().split()
-    for side in ("left", "right"):
-        if side in words and "hand" in words:
-            return f"{side} hand"
-    return "object"
 
 
 class GroundingMetrics:

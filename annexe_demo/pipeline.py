@@ -24,10 +24,11 @@ import torch
 import torch.nn.functional as F
 from transformers import DynamicCache, PreTrainedTokenizerFast
 
+from .data.language import target_role
 from .events import INDICATOR_THRESHOLD, Branch, DepthMap, Done, Event, Grounding, TextDelta
 from .images import load_image
 from .model.annexe import AnnexeModel
-from .model.mask_generation import QUERY_KINDS
+from .model.mask_generation import QUERY_KINDS, REGIONS
 from .model.presets import DEFAULT_SAM, PRESETS
 from .model.text_generation import (
     ANALYSIS,
@@ -177,10 +178,12 @@ class Session(BaseSession):
         indicator: float | None = None
         finished = False
         try:
-            state = self._advance(prefix)
+            verdict = 0.0
             if query_ids:
-                indicator, kind, state = self._indicate(query_ids, state)
+                indicator, kind, verdict = self._indicate(query_ids)
+                prefix = torch.cat([prefix[:, :-1], prefix[:, -1:] + verdict], 1)
                 writer.max_targets = 0 if kind == "no target" else MAX_TARGETS
+            state = self._advance(prefix)
             reason = "length"
             for _ in range(MAX_NEW_TOKENS[branch]):
                 token = self._choose(state, branch, writer)
@@ -190,7 +193,7 @@ class Session(BaseSession):
                 text = writer.add(token)
                 if text:
                     yield TextDelta(branch, text)
-                state = self._advance(self._embed([token]))
+                state = self._advance(self._embed([token]) + verdict)
                 if token == MSK:
                     yield self._ground(state, writer)
             if text := writer.flush():
@@ -209,9 +212,9 @@ class Session(BaseSession):
         with torch.inference_mode():
             return self._pipe.model.text_generation(embeddings, cache=self._cache)[0, -1]
 
-    def _indicate(self, query_ids: list[int], state: torch.Tensor) -> tuple[float | None, str, torch.Tensor]:
-        """The mask indicator of a query (None for a plain question), which of `QUERY_KINDS` it is, and the state (hidden,)
-        that the answer starts from, given the language model's own."""
+    def _indicate(self, query_ids: list[int]) -> tuple[float | None, str, torch.Tensor]:
+        """The mask indicator of a query (None for a plain question), which of `QUERY_KINDS` it is, and what the answer's
+        tokens are told of that, (1, hidden)."""
         with torch.inference_mode():
             model = self._pipe.model
             words = model.text_generation.embed(torch.tensor([query_ids], device=model.device))
@@ -220,8 +223,8 @@ class Session(BaseSession):
             value = target / max(without + target, 1e-9)
             kind = "plain question" if plain > 0.5 else "target" if value >= INDICATOR_THRESHOLD else "no target"
             index = torch.tensor([QUERY_KINDS.index(kind)], device=model.device)
-            state = model.mask_indicator.start(state[None], found, index)[0]
-            return None if kind == "plain question" else value, kind, state
+            verdict = model.mask_indicator.verdict(found, index)
+            return None if kind == "plain question" else value, kind, verdict
 
     def _choose(self, state: torch.Tensor, branch: Branch, writer: _Writer) -> int:
         with torch.inference_mode():
@@ -237,9 +240,12 @@ class Session(BaseSession):
     def _ground(self, state: torch.Tensor, writer: _Writer) -> Grounding:
         with torch.inference_mode():
             logits, score = self._pipe.model.ground(self._features, state[None])
+            label, span = writer.targets[-1]
+            if (role := target_role(label)) in REGIONS:
+                # The words name a hand, and of every pixel it is known whether it is that hand.
+                logits = logits + self._features.region_margin(role)
             size = self.image.shape[:2]
             mask = F.interpolate(logits[None].float(), size, mode="bilinear", align_corners=False)[0, 0] > 0
-        label, span = writer.targets[-1]
         return Grounding(len(writer.targets) - 1, label, mask.cpu().numpy(), float(score.sigmoid()[0]), span)
 
     def _pixels(self) -> torch.Tensor:

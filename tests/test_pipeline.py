@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 import annexe_demo
 from annexe_demo import AnnexePipeline, DepthMap, Done, Grounding, ImageError, QueryError, TextDelta
@@ -63,6 +66,28 @@ def test_answer_grounds_each_target_where_it_is_named(pipe):
         at = events.index(g)
         assert events[at - 1].text.endswith(f"<MSK_{g.index}>"), "a mask follows its token at once"
     assert any(isinstance(e, TextDelta) for e in events[events.index(groundings[0]) + 1 :]), "the sentence goes on"
+
+
+def test_a_hands_mask_follows_the_pixels_known_to_be_that_hand(pipe):
+    """Where the two disagree, the region wins if it is surer; a mask of something else does not look at it."""
+    image, _, _ = scene("right")
+    masks = []
+    for _ in range(2):
+        session = pipe.open(image)
+        regions = torch.zeros_like(session._features.regions)
+        if masks:
+            regions[:, 2, :, : regions.shape[3] // 4] = 60
+            regions[:, 0, :, regions.shape[3] // 4 :] = 60
+        share = pipe.model.pixel_grounding_decoder.region_share
+        with pytest.MonkeyPatch.context() as patch:
+            # Only what the pipeline adds itself is looked at.
+            patch.setattr(share, "forward", lambda states: states.new_zeros(*states.shape[:-1], 4))
+            session._features = replace(session._features, regions=regions)
+            masks.append([g.mask for g in session.ask(BOTH) if isinstance(g, Grounding)])
+    quarter = image.shape[1] // 4
+    hand, thing = masks[1]
+    assert hand[:, : quarter - 4].all() and not hand[:, quarter + 4 :].any()
+    assert not masks[0][0][:, : quarter - 4].all() and not thing[:, : quarter - 4].all()
 
 
 def test_absent_hand_is_no_target(pipe):

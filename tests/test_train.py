@@ -11,6 +11,7 @@ from annexe_demo.train import (
     CONFIGS,
     EMA_DECAY,
     PHASES,
+    has_bfloat16,
     learning_rate_factor,
     load_imagenet_backbone,
     main,
@@ -116,6 +117,15 @@ def test_moving_average_follows_the_start_quickly_and_the_rest_slowly():
     average = [torch.zeros(2)]
     moving_average(average, [torch.ones(2)], torch.tensor(10**6))
     assert float(average[0][0]) == pytest.approx(1 - EMA_DECAY, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("avx512", "amx", "expected"), [(False, False, False), (True, False, True), (False, True, True)]
+)
+def test_bfloat16_only_where_the_processor_has_it(monkeypatch, avx512, amx, expected):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert has_bfloat16(torch.device("cpu")) == expected
 
 
 def test_imagenet_weights_fit_the_backbone():

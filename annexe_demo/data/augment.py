@@ -188,7 +188,11 @@ def augment(
     """One random variant of `view` at `size` (h, w). `background`, where given, draws another picture to stand behind."""
     if background is not None and rng.random() < 0.2:
         view = mix_background(view, background(), rng)
-    view = crop_and_scale(view, size, rng)
-    if rng.random() < 0.5:
-        view = mirror(view)
+    view = cut(view, size, rng)
     return replace(view, image=camera(view.image, rng))
+
+
+def cut(view: View, size: tuple[int, int], rng: np.random.Generator) -> View:
+    """A random cut-out at `size` (h, w), mirrored or not."""
+    view = crop_and_scale(view, size, rng)
+    return mirror(view) if rng.random() < 0.5 else view

@@ -974,6 +974,15 @@ _CLAUSE_RE = re.compile(
 )
 
 
+def target_role(label: str) -> str:
+    """ "left hand", "right hand" or "object": what a target's name stands for."""
+    words = label.lower().split()
+    for side in ("left", "right"):
+        if side in words and "hand" in words:
+            return f"{side} hand"
+    return "object"
+
+
 def parse_interaction(text: str) -> Interaction:
     """Read hands, category and colour out of an analysis, one of `annotate`'s or any like the benchmark's.
 

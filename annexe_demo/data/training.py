@@ -23,7 +23,7 @@ from annexe_demo.model.text_generation import (
     encode_text,
 )
 
-from .augment import ACTIVE_OBJECT, LEFT_HAND, RIGHT_HAND, View, augment, resize, visible_facts
+from .augment import ACTIVE_OBJECT, LEFT_HAND, RIGHT_HAND, View, augment, cut, resize, visible_facts
 from .egoirgbench import EgoIRGBench, Group, Sample
 from .facts import SceneFacts
 from .language import annotate, mirror_text, parse_interaction
@@ -94,17 +94,21 @@ def make_example(
     queries: int,
     training: bool = True,
     unfamiliar: Sequence[int] = (),
+    look: bool = True,
 ) -> Example:
     """One picture at `size` (h, w) with its analysis and `queries` of its queries.
 
     In `training` it is augmented, and generated scenes are described anew from what the augmented picture still shows.
     Samples without facts (the real benchmark) keep their own groups, with left and right swapped in mirrored pictures.
-    Tokens of `unfamiliar` are strewn among the queries' own.
+    Tokens of `unfamiliar` are strewn among the queries' own. Without `look` there are no pixels, for texts that are
+    written from the true facts: (3, 0, 0).
     """
     sample, view = data[index], data.view(index)
-    if training:
+    if training and look:
         background = (lambda: data.background(rng)) if data.backgrounds else None
         view = augment(view, size, rng, background)
+    elif training:
+        view = cut(view, size, rng)
     else:
         view = resize(view, size)
     facts = visible_facts(sample.facts, view.mask, view.mirrored) if sample.facts else None
@@ -118,8 +122,9 @@ def make_example(
     categories, colors = _object_maps(
         facts, cv2.resize(view.mask, (w // 8, h // 8), interpolation=cv2.INTER_NEAREST), config
     )
+    image = view.image if look else view.image[:0, :0]
     return Example(
-        pixels=(view.image.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1),
+        pixels=(image.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1),
         text=text,
         queries=asked,
         prompts=[(at, quarter == value) for at, value in prompts],
@@ -267,10 +272,12 @@ def batches(
     queries: int,
     seed: int,
     augmented: bool = True,
+    look: bool = True,
 ) -> Iterator[Batch]:
     """Endless training batches. Every picture is drawn once before any is drawn again; each batch has one size.
 
-    Not `augmented`, pictures are only resized, to the first of `CANVASES`: for tests and for looking at a dataset.
+    Not `augmented`, pictures are only resized, to the first of `CANVASES`: for tests and for looking at a dataset. Without
+    `look` they have no pixels.
     """
     rng = np.random.default_rng(seed)
     unfamiliar = unfamiliar_tokens(data, tokenizer) if augmented else []
@@ -283,7 +290,7 @@ def batches(
         size = scaled(size, config.image_size)
         chosen, order = order[:batch_size], order[batch_size:]
         yield collate(
-            [make_example(data, i, size, rng, config, tokenizer, queries, augmented, unfamiliar) for i in chosen]
+            [make_example(data, i, size, rng, config, tokenizer, queries, augmented, unfamiliar, look) for i in chosen]
         )
 
 

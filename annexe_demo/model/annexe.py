@@ -109,8 +109,8 @@ class AnnexeModel(nn.Module):
 
     limitations = (
         "This compact model has learned from computer-generated scenes only. There it names most hands and objects rightly, "
-        "but often a wrong colour. It knows sixteen kinds of objects and calls others by the nearest name. On real "
-        "photographs it misses and confuses much more."
+        "and a wrong colour in one of five. It knows sixteen kinds of objects and calls others by the nearest name. On real "
+        "photographs it finds most hands, but takes objects for others or overlooks them."
     )
 
     def __init__(self, config: AnnexeConfig):
@@ -147,6 +147,8 @@ class AnnexeModel(nn.Module):
     def encode_image(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor, Tensor]:
         """What texts and masks are made from.
 
+        The facts are classified in the picture and in its mirror image, where left is right, and their logits averaged.
+
         Args:
             pixels: (B, 3, h, w), -1 to 1; h and w multiples of 32.
 
@@ -155,10 +157,11 @@ class AnnexeModel(nn.Module):
         """
         if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] % 32 or pixels.shape[3] % 32:
             raise ValueError(f"pixels must be (B, 3, h, w) with h and w multiples of 32 but got {tuple(pixels.shape)}")
-        features = self.ground_image_encoder(pixels)
-        regions, logits = self._interaction(features)
-        facts = self.layout.probabilities(logits)
-        return features, self.visual_tokens(features, regions, facts), facts
+        both = self.ground_image_encoder(torch.cat([pixels, pixels.flip(-1)]))
+        regions, logits = self._interaction(both)
+        facts = self.layout.probabilities((logits[: len(pixels)] + self.layout.mirror(logits[len(pixels) :])) / 2)
+        features = both[: len(pixels)]
+        return features, self.visual_tokens(features, regions[: len(pixels)], facts), facts
 
     def see(self, pixels: Tensor) -> tuple[GroundFeatures, Tensor]:
         """(B, 3, h, w), -1 to 1 -> features and logits (B, layout.size) of the interaction's facts."""
@@ -189,7 +192,7 @@ class AnnexeModel(nn.Module):
         """
         if told:
             visual, facts = self._told(batch)
-            return self._text_losses(self._text_states(visual, batch), facts, batch)
+            return self._text_losses(*self._text_states(visual, facts, batch), batch)
         with torch.set_grad_enabled(torch.is_grad_enabled() and picture):
             features = self.ground_image_encoder(batch.pixels)
         regions, logits = self._interaction(features)
@@ -202,8 +205,8 @@ class AnnexeModel(nn.Module):
             # they are not (the real benchmark), texts are all that it learns from.
             known = (batch.interaction[:, 0] != IGNORE).any()
             facts = self.layout.probabilities(logits.detach() if known else logits)
-            states = self._text_states(self.visual_tokens(features, regions, facts), batch)
-            losses |= self._text_losses(states, facts, batch)
+            states, kinds = self._text_states(self.visual_tokens(features, regions, facts), facts, batch)
+            losses |= self._text_losses(states, kinds, batch)
             losses["pxl"] = self._prompted_loss(features, states, batch) + losses.get("pxl", 0)
         return losses
 
@@ -212,15 +215,27 @@ class AnnexeModel(nn.Module):
         facts = self.layout.true(batch.interaction, batch.others)
         if self.training:
             noise = self.layout.probabilities(3 * torch.randn_like(facts))
-            facts = facts.lerp(noise, 0.45 * torch.rand(len(facts), 1, device=facts.device))
+            facts = self.layout.consistent(facts.lerp(noise, 0.45 * torch.rand(len(facts), 1, device=facts.device)))
         regions = F.one_hot(batch.regions, len(REGIONS)).permute(0, 3, 1, 2).float()
         return self.visual_tokens.summary(facts, region_places(regions)), facts
 
-    def _text_states(self, visual: Tensor, batch: Batch) -> Tensor:
-        """(B, T, hidden). A token sees the picture, the analysis, and what stands before it in its own query."""
+    def _text_states(self, visual: Tensor, facts: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """States (B, T, hidden) of the texts' tokens and logits (Q, 3) of the queries' kinds.
+
+        A token sees the picture, the analysis, and what stands before it in its own query.
+        """
         b, v, _ = visual.shape
         t = batch.ids.shape[1]
-        embeddings = torch.cat([visual, self.embed_text(batch.ids, visual)], 1)
+        picture, at = batch.queries.unbind(1)
+        own = batch.segments[picture] == batch.segments[picture, at][:, None]
+        place = torch.arange(t, device=at.device)
+        words = self.text_generation.embed(batch.ids)[picture]
+        kinds, found = self.mask_indicator(words, facts[picture], own & (place <= at[:, None]))
+        verdict = self.mask_indicator.verdict(found, _query_kinds(batch))
+        answers = own & (place >= at[:, None])
+        text = self.embed_text(batch.ids, visual)
+        text = text.index_add(0, picture, (answers[..., None] * verdict[:, None]).to(text.dtype))
+        embeddings = torch.cat([visual, text], 1)
         segments = torch.cat([batch.segments.new_zeros(b, v), batch.segments], 1)
         causal = torch.ones(v + t, v + t, dtype=torch.bool, device=visual.device).tril()
         same = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
@@ -228,19 +243,10 @@ class AnnexeModel(nn.Module):
         positions = torch.arange(count - v, count, device=visual.device).expand(b, -1)
         positions = torch.cat([positions, count + batch.positions], 1)
         mask = (causal & same)[:, None]
-        return self.text_generation(embeddings, attention_mask=mask, position_ids=positions)[:, v:]
+        return self.text_generation(embeddings, attention_mask=mask, position_ids=positions)[:, v:], kinds
 
-    def _text_losses(self, states: Tensor, facts: Tensor, batch: Batch) -> dict[str, Tensor]:
-        picture, at = batch.queries.unbind(1)
-        segments = batch.segments[picture]
-        before = torch.arange(segments.shape[1], device=at.device) <= at[:, None]
-        where = before & (segments == segments.gather(1, at[:, None]))
-        kinds = torch.where(batch.targets < 0, QUERY_KINDS.index("plain question"), batch.targets)
-        words = self.text_generation.embed(batch.ids)[picture]
-        logits, found = self.mask_indicator(words, facts[picture], where)
-        losses = {"cls": F.cross_entropy(logits.float(), kinds)}
-        start = self.mask_indicator.start(states[picture, at], found, kinds)
-        states = states.index_put((picture, at), start.to(states.dtype))
+    def _text_losses(self, states: Tensor, kinds: Tensor, batch: Batch) -> dict[str, Tensor]:
+        losses = {"cls": F.cross_entropy(kinds.float(), _query_kinds(batch))}
         for name, of_branch in (("des", batch.segments == 0), ("ans", batch.segments > 0)):
             where = of_branch & (batch.labels != IGNORE)
             logits = self.text_generation.logits(states[where]).float()
@@ -296,6 +302,11 @@ class AnnexeModel(nn.Module):
         model = cls(AnnexeConfig.load(folder / "config.json"))
         model.load_state_dict(load_file(folder / "model.safetensors"))
         return model.float().to(device).eval()
+
+
+def _query_kinds(batch: Batch) -> Tensor:
+    """(Q,) indices into `QUERY_KINDS`."""
+    return torch.where(batch.targets < 0, QUERY_KINDS.index("plain question"), batch.targets)
 
 
 def region_loss(features: GroundFeatures, batch: Batch) -> Tensor:

@@ -18,7 +18,13 @@ from .mask_generation import REGIONS, GroundFeatures
 
 HAND_STATES = ("absent", "idle", "power", "pinch", "palm")
 FACTS = ("left", "right", "lifted", "surface", "category", "color")  # the groups of `FactLayout`, by name
+RESTING = 2  # of `HAND_STATES`, the first that do not interact
 UNKNOWN = -100
+
+
+def _interacting(hand: Tensor) -> Tensor:
+    """(B, states) -> (B, 1)."""
+    return hand[:, RESTING:].sum(-1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,51 @@ class FactLayout:
         return list(facts.split([*self.groups, self.categories], -1))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(B, size) logits -> (B, size) probabilities."""
+        """(B, size) logits -> (B, size) probabilities of facts that fit together."""
         *groups, others = self.split(logits.float())
-        return torch.cat([*(g.softmax(-1) for g in groups), others.sigmoid()], -1)
+        return self.consistent(torch.cat([*(g.softmax(-1) for g in groups), others.sigmoid()], -1))
+
+    def consistent(self, facts: Tensor) -> Tensor:
+        """(B, size) probabilities given that there is an active object if, and only if, a hand interacts.
+
+        Each group is classified on its own. On pictures unlike those of the training they contradict each other (both
+        hands idle, and a bowl is held), and a text written from contradictions is none.
+        """
+        left, right, lifted, surface, category, color, others = self.split(facts)
+        interacts, rests = 1 - category[:, -1:], category[:, -1:]
+        either = 1 - (1 - _interacting(left)) * (1 - _interacting(right))
+        total = (interacts * either + rests * (1 - either)).clamp_min(1e-6)
+
+        def hand(own: Tensor, other: Tensor) -> Tensor:
+            others_part = interacts * _interacting(other) + rests * (1 - _interacting(other))
+            return torch.cat([own[:, :RESTING] * others_part, own[:, RESTING:] * interacts], -1) / total
+
+        none = rests * (1 - either) / total
+        named = color[:, :-1] / color[:, :-1].sum(-1, keepdim=True).clamp_min(1e-6)
+        return torch.cat(
+            [
+                hand(left, right),
+                hand(right, left),
+                lifted,
+                surface,
+                category[:, :-1] * either / total,
+                none,
+                named * (1 - none),
+                none,
+                others,
+            ],
+            -1,
+        )
+
+    def mirror(self, facts: Tensor) -> Tensor:
+        """Logits or probabilities (B, size) of a picture -> those of its mirror image."""
+        left, right, *others = self.split(facts)
+        return torch.cat([right, left, *others], -1)
+
+    def pairs(self, facts: Tensor) -> Tensor:
+        """Absent, resting or interacting, left times right: (B, size) -> (B, 9). Which hands act is one fact of both."""
+        left, right = (torch.cat([hand[:, :RESTING], _interacting(hand)], -1) for hand in self.split(facts)[:2])
+        return (left[:, :, None] * right[:, None]).flatten(1)
 
     def true(self, interaction: Tensor, others: Tensor) -> Tensor:
         """(B, groups) indices and (B, categories) 0 or 1, as in `Batch` -> (B, size). Unknown is evenly spread."""
@@ -79,6 +127,9 @@ class RegionSummary:
     places: Tensor
     probabilities: Tensor
     labels: Tensor
+
+    def __getitem__(self, index: slice) -> RegionSummary:
+        return RegionSummary(**{name: value[index] for name, value in vars(self).items()})
 
 
 def region_places(probabilities: Tensor) -> Tensor:
@@ -118,8 +169,21 @@ def region_size(width: int, layout: FactLayout) -> int:
     return width + width // 2 + layout.categories + layout.colors + 4
 
 
+def presence(probabilities: Tensor) -> Tensor:
+    """Log-odds (B, 2) that the left and the right hand are there, from how much of the picture `REGIONS` (B, 4, h, w) give
+    to each: 0 at 0.5 %, at most 4.
+
+    On photographs, what pixels are is known more surely than what the whole picture is.
+    """
+    share = probabilities[:, 1:3].float().mean((2, 3)).clamp_min(1e-6)
+    return (3 * (share / 0.005).log()).clamp(-4, 4)
+
+
 class InteractionHead(nn.Module):
-    """Classifies the facts of `FactLayout`: one learned query a group looks over the picture, beside the pooled regions."""
+    """Classifies the facts of `FactLayout`: one learned query a group looks over the picture, beside the pooled regions.
+
+    Whether a hand is there at all, its pixels have a say in.
+    """
 
     def __init__(self, width: int, layout: FactLayout):
         super().__init__()
@@ -140,4 +204,7 @@ class InteractionHead(nn.Module):
         places = self.norm(f.stride16.float().flatten(2).transpose(1, 2))
         seen, _ = self.attention(self.queries.expand(len(places), -1, -1), places, places, need_weights=False)
         pooled = self.regions(regions.features.flatten(1))
-        return torch.cat([head(torch.cat([seen[:, k], pooled], -1)) for k, head in enumerate(self.heads)], -1)
+        groups = [head(torch.cat([seen[:, k], pooled], -1)) for k, head in enumerate(self.heads)]
+        for group, there in zip(groups, presence(regions.probabilities.detach()).to(pooled.dtype).T, strict=False):
+            group[:, 0] = group[:, 0] - there
+        return torch.cat(groups, -1)

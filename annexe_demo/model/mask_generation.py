@@ -43,6 +43,12 @@ class GroundFeatures:
     categories: Tensor
     colors: Tensor
 
+    def region_margin(self, region: str) -> Tensor:
+        """Logit of one of `REGIONS` against all the others together, (B, h/4, w/4)."""
+        k = REGIONS.index(region)
+        others = [i for i in range(len(REGIONS)) if i != k]
+        return self.regions[:, k].float() - self.regions[:, others].float().logsumexp(1)
+
     def __getitem__(self, index: slice) -> GroundFeatures:
         return GroundFeatures(**{name: value[index] for name, value in vars(self).items()})
 
@@ -211,7 +217,7 @@ class MaskIndicator(nn.Module):
     Whether the left hand that a query names can be seen, or the mug is what the hand holds, is a conjunction of a word
     and a fact. So it looks over the query's words and multiplies what they ask with what is true of the picture. (Read
     off the language model's state at the end of the query, the same was not learned in a thousand steps.) What it
-    finds is added to the state that the answer starts from, so that answer and masks agree.
+    finds is added to every token of the answer, so that the answer names what was asked for and masks agree with it.
     """
 
     def __init__(self, hidden_size: int, facts: int, heads: int = 4):
@@ -241,7 +247,7 @@ class MaskIndicator(nn.Module):
             where: (Q, T) bool, the tokens that belong to the query; all by default.
 
         Returns:
-            logits (Q, 3) of `QUERY_KINDS`, and what was found (Q, hidden), for `start`.
+            logits (Q, 3) of `QUERY_KINDS`, and what was found (Q, hidden), for `verdict`.
         """
         words = self.norm(words)
         weight = self.look(words)
@@ -252,6 +258,6 @@ class MaskIndicator(nn.Module):
         found = asked * self.true(facts)
         return self.layers(torch.cat([asked, found], -1)), found
 
-    def start(self, state: Tensor, found: Tensor, kind: Tensor) -> Tensor:
-        """The state (Q, hidden) that the answer starts from: the query's own, what was found, and its kind (Q,)."""
-        return state + self.found(found) + self.kinds(kind)
+    def verdict(self, found: Tensor, kind: Tensor) -> Tensor:
+        """(Q, hidden), to be added to every token of each answer: what was found, and the query's kind (Q,)."""
+        return self.found(found) + self.kinds(kind)

@@ -106,7 +106,8 @@ class VisualTokens(nn.Module):
             nn.LayerNorm(region), nn.Linear(region, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
         )
         self.place = nn.Parameter(torch.randn(GRID * GRID, hidden_size) * 0.02)
-        self.fact_words = nn.Linear(layout.size, hidden_size, bias=False)
+        self.layout = layout
+        self.fact_words = nn.Linear(layout.size + 9, hidden_size, bias=False)
         self.region_places = nn.Linear(3 * 4, hidden_size)
         self.kind = nn.Parameter(torch.randn(4, hidden_size) * 0.02)
         self.count = GRID * GRID + 4
@@ -124,6 +125,7 @@ class VisualTokens(nn.Module):
 
     def summary(self, facts: Tensor, places: Tensor) -> Tensor:
         """The last token alone, (B, 1, hidden), from facts (B, layout.size) and places (B, 12)."""
+        facts = torch.cat([facts, self.layout.pairs(facts)], -1)
         return (self.fact_words(facts) + self.region_places(places) + self.kind[3])[:, None]
 
 

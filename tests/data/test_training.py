@@ -35,3 +35,9 @@ def test_only_training_strews_and_rewrites(data, tokenizer):
     written = {tokenizer.decode(encode_query(tokenizer, q.query)).strip() for g in data[0].groups for q in g.questions}
     assert queries(training=False) <= written
     assert not queries(training=True, unfamiliar=unfamiliar_tokens(data, tokenizer)) <= written
+
+
+def test_texts_alone_need_no_pixels(data, tokenizer):
+    example = make_example(data, 0, (96, 160), np.random.default_rng(0), TINY, tokenizer, 6, look=False)
+    assert example.pixels.shape == (3, 0, 0)
+    assert example.regions.any() and len(example.interaction) and len(example.queries)

@@ -4,7 +4,9 @@ import torch
 
 from annexe_demo.data.training import batches, collate, make_example
 from annexe_demo.model import AnnexeConfig, AnnexeModel
+from annexe_demo.model.mask_generation import QUERY_KINDS
 from annexe_demo.model.text_generation import (
+    ANSWER,
     MSK,
     PHRASE,
     PHRASE_END,
@@ -54,9 +56,9 @@ def test_pixels_of_another_shape_are_refused(model, shape):
             ["text_generation", "visual_tokens", "ground_image_encoder"],
             ["mask_indicator", "to_prompt", "interaction_head"],
         ),
-        ("ans", ["text_generation", "visual_tokens", "ground_image_encoder"], ["to_prompt"]),
+        ("ans", ["text_generation", "visual_tokens", "ground_image_encoder", "mask_indicator"], ["to_prompt"]),
         ("cls", ["mask_indicator", "text_generation"], ["to_prompt", "ground_image_encoder"]),
-        ("pxl", ["pixel_grounding_decoder", "to_prompt", "text_generation"], ["mask_indicator"]),
+        ("pxl", ["pixel_grounding_decoder", "to_prompt", "text_generation", "mask_indicator"], ["interaction_head"]),
         ("dep", ["ground_image_encoder"], ["text_generation", "mask_indicator", "to_prompt"]),
         ("int", ["interaction_head", "ground_image_encoder"], ["text_generation", "visual_tokens"]),
     ],
@@ -85,8 +87,8 @@ def test_every_parameter_learns_from_some_loss(model, batch):
 def test_packed_queries_do_not_see_each_other_and_match_generation_step_by_step(model, batch):
     from transformers import DynamicCache
 
-    _, visual, _ = model.encode_image(batch.pixels)
-    packed = model._text_states(visual, batch)
+    _, visual, facts = model.encode_image(batch.pixels)
+    packed, kinds = model._text_states(visual, facts, batch)
     picture, query = 1, 3
     of = lambda number: batch.segments[picture] == number  # noqa: E731
     one = visual[picture][None]
@@ -94,8 +96,17 @@ def test_packed_queries_do_not_see_each_other_and_match_generation_step_by_step(
     cache = DynamicCache(config=model.text_generation.language_model.config)
     model.text_generation(prefix, cache=cache)
     ids = batch.ids[picture][of(query)][None]
-    alone = model.text_generation(model.embed_text(ids, one), cache=cache)[0]
+    embeddings = model.embed_text(ids, one)
+    # The verdict, made from the words up to <answer>, is added from there on.
+    asked = int((ids[0] == ANSWER).nonzero()) + 1
+    words = model.text_generation.embed(ids[:, :asked])
+    logits, found = model.mask_indicator(words, facts[picture][None])
+    number = [tuple(q) for q in batch.queries.tolist()].index((picture, int(of(query).nonzero()[0]) + asked - 1))
+    kind = batch.targets[number] if batch.targets[number] >= 0 else torch.tensor(QUERY_KINDS.index("plain question"))
+    embeddings[:, asked - 1 :] += model.mask_indicator.verdict(found, kind[None])
+    alone = model.text_generation(embeddings, cache=cache)[0]
     torch.testing.assert_close(packed[picture][of(query)], alone, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(kinds[number], logits[0], atol=1e-4, rtol=1e-3)
 
 
 def test_a_saved_model_loads_with_the_same_outputs(model, tokenizer, tmp_path):

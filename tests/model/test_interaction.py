@@ -5,7 +5,7 @@ import torch
 from annexe_demo.data.facts import HandFact, ObjectFact, SceneFacts
 from annexe_demo.data.training import TrainingData, collate, make_example
 from annexe_demo.model import AnnexeModel
-from annexe_demo.model.interaction import FACTS, HAND_STATES, UNKNOWN, FactLayout, region_places
+from annexe_demo.model.interaction import FACTS, HAND_STATES, UNKNOWN, FactLayout, presence, region_places
 from annexe_demo.train import TEXT_MODULES
 from tests.drawn_scenes import write_drawn_dataset
 from tests.tiny_model import TINY
@@ -25,6 +25,65 @@ def test_every_group_is_a_distribution_and_what_lies_about_is_not():
     assert len(groups) == len(FACTS) and others.shape == (5, 3)
     for group in groups:
         torch.testing.assert_close(group.sum(-1), torch.ones(5))
+
+
+def facts_of(left, right, category, color):
+    """(1, LAYOUT.size) from lists of probabilities; nothing is said of the other groups."""
+    return torch.cat(
+        [torch.tensor(p) for p in (left, right, [0.5, 0.5], [0.2] * LAYOUT.groups[3], category, color, [0.5] * 3)]
+    )[None]
+
+
+def test_facts_fit_together():
+    """An object is held if, and only if, a hand holds it, however the groups were classified."""
+    left, right, _, _, category, color, _ = LAYOUT.split(LAYOUT.probabilities(4 * torch.randn(50, LAYOUT.size)))
+    rests = left[:, :2].sum(-1), right[:, :2].sum(-1)
+    assert (category[:, -1] <= torch.minimum(*rests) + 1e-5).all()  # nothing is held: then both hands rest
+    assert (category[:, :-1].sum(-1) <= 2 - rests[0] - rests[1] + 1e-5).all()
+    torch.testing.assert_close(color[:, -1], category[:, -1])
+
+
+def test_the_surer_of_two_contradicting_facts_wins():
+    idle, bowl = [0.0, 0.7, 0.2, 0.1, 0.0], [0.98, 0.0, 0.0, 0.02]
+    left, right, _, _, category, color, _ = LAYOUT.split(
+        LAYOUT.consistent(facts_of(idle, [0.0, 0.9, 0.1, 0.0, 0.0], bowl, [0.3, 0.1, 0.6]))
+    )
+    assert left[0, 2:].sum() > 0.7 > 0.3 > right[0, 2:].sum()
+    assert category.argmax() == 0 and color.argmax() == 0
+
+
+def test_facts_that_fit_stay_as_they_are():
+    gone, idle, grip = [1.0, 0, 0, 0, 0], [0.0, 1, 0, 0, 0], [0.0, 0, 0, 1, 0]
+    for facts in (
+        facts_of(gone, grip, [0.0, 1, 0, 0], [1.0, 0, 0]),
+        facts_of(grip, idle, [0.2, 0.8, 0, 0], [0.7, 0.3, 0]),
+        facts_of(idle, idle, [0.0, 0, 0, 1], [0.0, 0, 1]),
+    ):
+        torch.testing.assert_close(LAYOUT.consistent(facts), facts)
+
+
+def test_pairs_tell_what_both_hands_do_at_once():
+    gone, grip = [1.0, 0, 0, 0, 0], [0.0, 0, 0.5, 0.5, 0]
+    facts = facts_of(gone, grip, [0.0, 1, 0, 0], [1.0, 0, 0])
+    assert LAYOUT.pairs(facts)[0].reshape(3, 3).nonzero().tolist() == [[0, 2]]
+
+
+def test_pixels_have_a_say_in_whether_a_hand_is_there():
+    probabilities = torch.zeros(1, 4, 20, 50)
+    probabilities[:, 0] = 1
+    assert presence(probabilities).tolist() == [[-4, -4]]
+    probabilities[:, 1, 0, :5] = 1  # 5 of 1,000 pixels
+    probabilities[:, 2, :10] = 1
+    torch.testing.assert_close(presence(probabilities), torch.tensor([[0.0, 4.0]]))
+
+
+def test_a_mirror_image_has_the_same_facts_with_left_as_right(batch):
+    torch.manual_seed(3)
+    model = AnnexeModel(TINY).eval()
+    with torch.no_grad():
+        facts, mirrored = (model.encode_image(pixels)[2] for pixels in (batch.pixels, batch.pixels.flip(-1)))
+    torch.testing.assert_close(model.layout.mirror(mirrored), facts, atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(mirrored, facts, atol=1e-3)
 
 
 def test_true_facts_are_certain_and_unknown_ones_evenly_spread():

@@ -40,10 +40,10 @@ def test_padding_is_not_read():
         torch.testing.assert_close(alone, among)
 
 
-def test_the_answer_starts_from_another_state_for_each_kind():
+def test_the_answer_is_told_another_verdict_for_each_kind():
     torch.manual_seed(0)
     indicator = MaskIndicator(HIDDEN, FACTS).eval()
-    logits, found = indicator(torch.randn(3, 4, HIDDEN), torch.rand(3, FACTS))
+    logits, found = indicator(torch.randn(1, 4, HIDDEN).expand(3, -1, -1), torch.rand(1, FACTS).expand(3, -1))
     assert logits.shape == (3, len(QUERY_KINDS)) and found.shape == (3, HIDDEN)
-    starts = indicator.start(torch.zeros(3, HIDDEN), found, torch.arange(3))
-    assert len(starts.unique(dim=0)) == 3
+    verdicts = indicator.verdict(found, torch.arange(3))
+    assert verdicts.shape == (3, HIDDEN) and len(verdicts.unique(dim=0)) == 3
