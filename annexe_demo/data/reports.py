@@ -26,7 +26,7 @@ class OwnFigures:
 
     Attributes:
         report: as `annexe_demo.evaluate.make_report` returns it; None without one.
-        source: the file that it comes from, or should come from.
+        source: the file that it comes from, or should come from, as the page may show it.
         problem: why there is no report, in a sentence; "" where there is one.
     """
 
@@ -59,6 +59,14 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     return report
 
 
+def _shown(path: Path) -> str:
+    """A path for the page, which need not tell visitors where on the machine things lie."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(Path(*path.parts[-2:]))
+
+
 def own_figures(
     predictions: str | os.PathLike[str] | None = None, model: str | os.PathLike[str] | None = None
 ) -> OwnFigures:
@@ -71,18 +79,19 @@ def own_figures(
     if predictions is not None:
         given = Path(predictions)
         path = (given if given.is_dir() else given.parent) / REPORT_FILE
-        hint = f"python -m annexe_demo.evaluate --predictions {given} --out {path.parent} writes it"
+        hint = f"python -m annexe_demo.evaluate --predictions {_shown(given)} --out {_shown(path.parent)} writes it"
     elif model is not None and Path(model).is_dir():
         path = Path(model) / REPORT_FILE
         hint = (
-            f"measure the model with python -m annexe_demo.evaluate --model {model} --data DIR --out REPORT and start "
+            f"measure the model with python -m annexe_demo.evaluate --model {_shown(Path(model))} --data DIR --out REPORT "
+            "and start the page with --predictions REPORT"
         )
-        hint += "the page with --predictions REPORT"
     else:
         return OwnFigures(None, "", "This model has no report of a measurement: --predictions REPORT names one.")
     if not path.is_file():
-        return OwnFigures(None, str(path), f"There is no report of a measurement at {path}: {hint}.")
+        return OwnFigures(None, _shown(path), f"There is no report of a measurement at {_shown(path)}: {hint}.")
     try:
-        return OwnFigures(read_report(path), str(path))
+        return OwnFigures(read_report(path), _shown(path))
     except ReportError as error:
-        return OwnFigures(None, str(path), f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        problem = str(error).replace(str(path), _shown(path))
+        return OwnFigures(None, _shown(path), f"{problem[:1].upper()}{problem[1:]}.")

@@ -128,6 +128,8 @@ def _table(own: OwnFigures, texts: ResultsTexts) -> str:
         values = "".join(f"<td>{c}</td>" for c in cells)
         return f'<tr{kind}><th scope="row">{escape(model)}</th>{values}<td class="source">{source}</td></tr>'
 
+    from annexe_demo.view.result_charts import model_name
+
     rows = []
     if (report := own.report) is not None:
         of = report["overall"]
@@ -137,7 +139,7 @@ def _table(own: OwnFigures, texts: ResultsTexts) -> str:
             "–" if of.get(n) is None else f"{of[n]:.3f}" if "meteor" in n else f"{of[n]:.2f}" for n in _NUMBERS[2:]
         ]
         rows.append(
-            row(f"{report['model']} ({texts.ours})", by_split + texts_of, _own_source(own, texts), ' class="ours"')
+            row(f"{model_name(report)} ({texts.ours})", by_split + texts_of, _own_source(own, texts), ' class="ours"')
         )
     for p in reversed(PUBLISHED):
         cells = [f"{p.ciou_test:.2f}", f"{p.ciou_val:.2f}"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from gradio_client import Client
 
 from annexe_demo.data.catalogue import Catalogue
 from annexe_demo.data.published import PUBLISHED
-from annexe_demo.data.reports import own_figures
+from annexe_demo.data.reports import REPORT_FILE, own_figures, read_report
 from annexe_demo.ui import build_interface, launch_options
 from annexe_demo.ui.texts import ENGLISH
 from tests.ui.measured import write_measured
 from tests.ui.stand_in import StandIn
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def launched(catalogue, own):
@@ -69,3 +74,16 @@ def test_without_predictions_and_report_it_is_said_in_a_sentence(bare):
     found = bare.predict(api_name="/results")
     assert found["ours"] is None and "annexe_demo.evaluate --model" in found["ours_missing"]
     assert len(found["published"]) == len(PUBLISHED)
+
+
+def test_visitors_are_not_told_where_on_the_machine_reports_lie(tmp_path, monkeypatch):
+    for write in (None, "{}", json.dumps(read_report(ROOT / "weights" / "annexe-mini" / REPORT_FILE))):
+        if write is not None:
+            (tmp_path / "model").mkdir(exist_ok=True)
+            (tmp_path / "model" / REPORT_FILE).write_text(write)
+        for predictions, model in ((None, tmp_path / "model"), (tmp_path / "model", None)):
+            own = own_figures(predictions, model)
+            assert str(tmp_path) not in own.source + own.problem
+    assert own.source == f"model/{REPORT_FILE}" and own.report is not None
+    monkeypatch.chdir(tmp_path.parent)
+    assert own_figures(tmp_path / "model").source == f"{tmp_path.name}/model/{REPORT_FILE}"
