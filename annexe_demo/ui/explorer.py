@@ -291,6 +291,7 @@ class _Handlers:
                 show_progress="hidden",
                 api_visibility="private",
                 concurrency_id=OVERVIEW_LINE,
+                concurrency_limit=1,
             )
             extremes = [
                 (w.overview.galleries["worst"].select, self.open_worst),
@@ -521,7 +522,9 @@ class _Handlers:
                     updates |= self._panel("depth_prediction", visit, visit.depth_prediction())
                 yield updates or {w.stop: gr.skip()}
             if visit.picture is picture is not None:
-                yield self._result(visit) | self._controls(visit)
+                # What was shown on the way is in the last update again: an earlier event's answer may have come after it.
+                depth = self._panel("depth_prediction", visit, visit.depth_prediction()) if depth_shown else {}
+                yield depth | self._result(visit) | self._controls(visit)
         finally:
             work.close()
 

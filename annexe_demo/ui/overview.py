@@ -146,4 +146,4 @@ def build_overview_api(catalogue: Catalogue, texts: Texts) -> None:
             found[order] = [{"split": r.split, "name": r.name, "iou": round(r.iou, 5)} for r in rows]
         return found
 
-    button.click(overview, None, [result], api_name="overview", concurrency_id=OVERVIEW_LINE)
+    button.click(overview, None, [result], api_name="overview", concurrency_id=OVERVIEW_LINE, concurrency_limit=1)

@@ -120,27 +120,6 @@ def test_no_target_is_said_in_words_with_the_indicator(demo, examples):
     assert np.abs(demo.picture().astype(int) - np.asarray(source)).mean() < 4
 
 
-def test_stop_ends_the_text_and_the_next_question_works(demo):
-    # The page itself presses Stop at the first written word, faster than any visitor.
-    demo.page.evaluate(
-        """() => new MutationObserver((_, observer) => {
-            const text = document.querySelector('.entry.analysis .text');
-            if (text && text.textContent.trim()) { observer.disconnect(); document.querySelector('#stop').click(); }
-        }).observe(document.querySelector('#chat'), {childList: true, subtree: true, characterData: true})"""
-    )
-    demo.click_example(0)
-    demo.page.wait_for_selector("#notice >> text=Stopped", timeout=30_000)
-    stopped = demo.analysis
-    demo.page.wait_for_timeout(1500)
-    assert demo.analysis == stopped
-    assert demo.questions == []
-    assert TEXTS.stopped in demo.page.inner_text(".entry.analysis .notes")
-    assert demo.page.is_disabled("#stop")
-    demo.ask(HANDS_AND_OBJECTS)
-    demo.wait_done()
-    assert demo.answers[-1].strip()
-
-
 def test_retry_repeats_the_last_question(demo):
     run_example(demo)
     demo.ask(HANDS_AND_OBJECTS)

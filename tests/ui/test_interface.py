@@ -54,7 +54,7 @@ def test_only_the_documented_endpoints_are_public(catalogue):
     page = build_interface(StandIn(), None)
     assert public_endpoints(page).keys() == {"analyze", "ask"}
     page = build_interface(StandIn(), None, catalogue=catalogue)
-    assert public_endpoints(page).keys() == {"analyze", "ask", "samples", "sample", "run_sample"}
+    assert public_endpoints(page).keys() == {"analyze", "ask", "samples", "sample", "run_sample", "overview"}
     assert all(len(text) > 60 for text in public_endpoints(page).values())
     assert page.get_api_info()["named_endpoints"].keys() == {f"/{name}" for name in public_endpoints(page)}
 
@@ -63,7 +63,7 @@ def test_all_that_needs_the_model_waits_in_one_line(catalogue):
     page = build_interface(StandIn(), None, catalogue=catalogue)
     lines = {f.name: (f.concurrency_id, f.concurrency_limit) for f in page.fns.values() if f.queue}
     assert {name for name, line in lines.items() if line == ("model", 1)} == {"work", "analyze", "ask", "run_sample"}
-    assert {line for line in lines.values() if line[0] != "model"} == {("explorer", 8), ("meteor", 1)}
+    assert {line for line in lines.values() if line[0] != "model"} == {("explorer", 8), ("meteor", 1), ("overview", 1)}
 
 
 def test_the_explorer_reads_nothing_before_it_is_opened(catalogue):

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 
@@ -64,7 +65,9 @@ def in_protocol(url: str, work):
                 await session.initialize()
                 return await work(session)
 
-    return asyncio.run(asyncio.wait_for(connected(), 60))
+    # In a thread of its own: the browser tests leave a running loop in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(asyncio.wait_for(connected(), 60))).result()
 
 
 @needs_mcp
