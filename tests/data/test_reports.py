@@ -22,14 +22,14 @@ def test_the_report_beside_the_predictions_comes_before_the_models(tmp_path):
     assert own_figures(report, model).report["model"] == "saved"
     assert own_figures(report / "predictions.jsonl", model).report["model"] == "saved"
     found = own_figures(None, model)
-    assert found.report["model"] == "models" and found.source == str(model / "report.json") and not found.problem
+    assert found.report["model"] == "models" and found.source == f"{model.name}/report.json" and not found.problem
 
 
 def test_a_missing_report_is_told_with_the_command_that_makes_one(tmp_path):
     (tmp_path / "model").mkdir()
     assert own_figures().report is None and "--predictions" in own_figures().problem
     problem = own_figures(None, tmp_path / "model").problem
-    assert str(tmp_path / "model" / "report.json") in problem and "annexe_demo.evaluate --model" in problem
+    assert " model/report.json:" in problem and "annexe_demo.evaluate --model" in problem
     assert "annexe_demo.evaluate --predictions" in own_figures(tmp_path).problem
     assert own_figures(None, "user/model-of-the-hub").problem
 
