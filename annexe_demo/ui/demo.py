@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,8 +13,9 @@ import gradio as gr
 import numpy as np
 
 from annexe_demo.events import Grounding
-from annexe_demo.ui.conversation import Change, Conversation, PhotoRequest, View
+from annexe_demo.ui.conversation import Change, Conversation, Notice, PhotoRequest, View
 from annexe_demo.ui.examples import Example
+from annexe_demo.ui.export import export_conversation
 from annexe_demo.ui.photo_input import PhotoInput
 from annexe_demo.ui.render import conversation_html, depth_legend_html, heading_html, legend_html, notice_html
 from annexe_demo.ui.texts import Texts
@@ -22,6 +25,15 @@ from annexe_demo.view.overlay import OverlayAnnotator
 SHOWN_SIDE = 1600  # longer photos are shown smaller: the page has no room for more, and each mask sends a new picture
 STATE_SECONDS = 3600  # a visitor's photo is forgotten after an hour without a visit
 MODEL_LINE = "model"  # every event that needs the model waits in this one line
+
+# Fetches the file whose address has just come, under its name.
+_FETCH_ARCHIVE = """(file) => {
+    if (!file) return;
+    const link = document.createElement('a');
+    link.href = file.url;
+    link.download = file.orig_name || '';
+    link.click();
+}"""
 
 Updates = dict[Any, Any]
 
@@ -48,6 +60,8 @@ class Widgets:
     stop: gr.Button
     retry: gr.Button
     clear: gr.Button
+    download: gr.Button
+    archive: gr.DownloadButton
 
 
 def build_demo_tab(pipe: Any, examples: list[Example], texts: Texts) -> None:
@@ -137,10 +151,17 @@ def _layout(examples: list[Example], texts: Texts) -> Widgets:
                 )
                 ask = gr.Button(texts.ask, variant="primary", scale=1, min_width=84, elem_id="ask")
             with gr.Row(elem_id="controls"):
-                stop, retry, clear = (
+                stop, retry, clear, download = (
                     gr.Button(text, size="sm", interactive=False, min_width=72, elem_id=elem_id)
-                    for text, elem_id in ((texts.stop, "stop"), (texts.retry, "retry"), (texts.clear, "clear"))
+                    for text, elem_id in (
+                        (texts.stop, "stop"),
+                        (texts.retry, "retry"),
+                        (texts.clear, "clear"),
+                        (texts.download, "download"),
+                    )
                 )
+                # The archive is made when it is asked for; a download button by itself needs its file beforehand.
+                archive = gr.DownloadButton(texts.download, visible="hidden", elem_id="archive")
     return Widgets(
         intake=intake,
         new_photo=new_photo,
@@ -160,6 +181,8 @@ def _layout(examples: list[Example], texts: Texts) -> Widgets:
         stop=stop,
         retry=retry,
         clear=clear,
+        download=download,
+        archive=archive,
     )
 
 
@@ -218,6 +241,9 @@ class _Handlers:
             )
         w.stop.click(self.stop, [state], cancels=work, **quick)
         w.clear.click(self.clear, [state], cancels=work, **quick)
+        w.download.click(self.download, [state], **quick).then(
+            None, [w.archive], None, js=_FETCH_ARCHIVE, queue=False, api_visibility="private"
+        )
         w.view.input(self.show_view, [w.view, state], trigger_mode="multiple", **quick)
         w.change.click(self.show_intake, [state], **quick)
         w.keep.click(self.keep_photo, [state], **quick)
@@ -269,6 +295,15 @@ class _Handlers:
             w.new_photo: None,
         }
 
+    def download(self, conversation: Conversation) -> Updates:
+        w = self.widgets
+        cache = Path(w.archive.GRADIO_CACHE)  # files in it are served, and deleted after an hour
+        cache.mkdir(parents=True, exist_ok=True)
+        path = export_conversation(conversation, self.texts, Path(tempfile.mkdtemp(dir=cache)))
+        if path is None:
+            conversation.notice = Notice(self.texts.nothing_to_download, "error")
+        return self._updates(conversation, Change.CONTROLS) | {w.archive: None if path is None else str(path)}
+
     def keep_photo(self, conversation: Conversation) -> Updates:
         return self._updates(conversation, Change.PHOTO)
 
@@ -318,6 +353,7 @@ class _Handlers:
             updates[w.notice] = notice_html(conversation.notice)
             updates[w.stop] = gr.update(interactive=conversation.busy)
             updates[w.retry] = gr.update(interactive=conversation.session is not None and not conversation.busy)
+            updates[w.download] = gr.update(interactive=conversation.session is not None and not conversation.busy)
             updates[w.clear] = gr.update(interactive=conversation.session is not None or conversation.busy)
             if conversation.draft is not None:
                 updates[w.question], conversation.draft = conversation.draft, None

@@ -218,6 +218,9 @@ class Texts:
     legend_heading: str
     legend_empty: str
     legend_no_target: str
+    download: str
+    nothing_to_download: str
+    export_score: str
     score_title: str
     mask_name: str
     # status
@@ -292,6 +295,9 @@ ENGLISH = Texts(
     legend_heading="In this answer",
     legend_empty="Masks are listed here as an answer names them.",
     legend_no_target="No target for this question",
+    download="Download",
+    nothing_to_download="There is nothing to download yet.",
+    export_score="expected quality of the mask {value:.2f}",
     score_title="How well the model expects its mask to fit",
     mask_name="mask of {label}",
     waiting="Waiting for the model …",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -258,3 +260,23 @@ def test_the_page_works_from_the_keyboard(demo, examples):
     demo.page.wait_for_selector(".entry.turn")
     demo.wait_done()
     assert demo.questions == [examples[1].query]
+
+
+def test_the_conversation_is_downloaded_with_its_masks(demo, tmp_path):
+    assert demo.page.is_disabled("#download")
+    run_example(demo)
+    demo.ask(HANDS_AND_OBJECTS)
+    demo.wait_done()
+    for number in (1, 2):  # again: the file is made anew each time
+        with demo.page.expect_download(timeout=30_000) as coming:
+            demo.page.click("#download")
+        assert coming.value.suggested_filename == "annexe.zip"
+        coming.value.save_as(tmp_path / f"{number}.zip")
+    with zipfile.ZipFile(tmp_path / "2.zip") as archive:
+        names = archive.namelist()
+        text = archive.read("conversation.md").decode()
+        result = json.loads(archive.read("query_2/result.json"))
+    assert demo.analysis in text.replace("\\", "") and HANDS_AND_OBJECTS in text
+    assert "query_1/overlay.png" in names and result["query"] == HANDS_AND_OBJECTS
+    masks = [n for n in names if n.startswith("query_2/mask_")]
+    assert len(masks) == len(result["groundings"]) >= 1
