@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from annexe_demo.data.facts import CATEGORIES
+from annexe_demo.data.language import parse_interaction
 from annexe_demo.events import DepthMap, Done, Event, Grounding, ServiceError, TextDelta
 from annexe_demo.images import ImageError
 from annexe_demo.session import QueryError
@@ -279,9 +280,20 @@ class Conversation:
 
 
 def suggest(analysis: str, texts: Texts) -> dict[str, str]:
-    """One question of each kind. The last asks for a category that the analysis does not name."""
+    """One question of each kind about the hand and the object that the analysis names, as far as it names them. The last
+    asks for a category that it does not name."""
+    found, own = parse_interaction(analysis), texts.found_questions
+    hand = next(iter(found.hands)) if len(found.hands) == 1 else None
     absent = next((c for c in CATEGORIES if c not in analysis.lower()), CATEGORIES[0])
-    return {kind: question.format(category=absent) for kind, question in texts.default_questions.items()}
+    questions = dict(texts.default_questions)
+    questions["no-target"] = questions["no-target"].format(category=absent, hand=hand or "left")
+    if found.category is not None:
+        questions["single"] = own["object"].format(category=found.category)
+    elif hand is not None:
+        questions["single"] = own["hand"].format(hand=hand)
+    if found.category is not None and hand is not None:
+        questions["multi"] = own["both"].format(hand=hand, category=found.category)
+    return questions
 
 
 def sentence(text: str) -> str:

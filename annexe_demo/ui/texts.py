@@ -214,6 +214,7 @@ class Texts:
     suggestions: str
     kinds: dict[str, str]
     default_questions: dict[str, str]
+    found_questions: dict[str, str]
     # legend
     legend_heading: str
     legend_empty: str
@@ -290,7 +291,12 @@ ENGLISH = Texts(
     default_questions={
         "single": "Please segment the hand that is in interaction.",
         "multi": "Please segment the hands and objects in interaction.",
-        "no-target": "Active {category} interacting with the left hand?",
+        "no-target": "Active {category} interacting with the {hand} hand?",
+    },
+    found_questions={
+        "object": "Please segment the {category} in interaction.",
+        "hand": "Please segment the {hand} hand.",
+        "both": "Please segment the {hand} hand and the {category}.",
     },
     legend_heading="In this answer",
     legend_empty="Masks are listed here as an answer names them.",

@@ -45,7 +45,7 @@ def test_an_example_is_analysed_and_asked_in_one_go(pipe):
     assert [e.query for e in conversation.entries] == ["hand and mug"]
     assert [g.label for g in conversation.entries[0].groundings] == ["right hand", "red mug"]
     assert conversation.suggestions["single"] == "Its own"
-    assert conversation.suggestions["multi"] == TEXTS.default_questions["multi"]
+    assert conversation.suggestions["multi"] == suggest(conversation.analysis.text, TEXTS)["multi"]
 
 
 def test_the_text_grows_and_each_mask_comes_while_the_sentence_goes_on(conversation, pipe):
@@ -198,6 +198,21 @@ def test_clear_forgets_everything(conversation, pipe):
     conversation.clear()
     assert conversation.image is None and conversation.analysis is None and conversation.entries == []
     assert not conversation.suggestions and conversation.depth is None
+
+
+@pytest.mark.parametrize(
+    ("analysis", "single", "multi", "absent"),
+    [
+        ("The person is holding a red mug with the right hand.",
+         "Please segment the mug in interaction.", "Please segment the right hand and the mug.", "the right hand?"),
+        ("The person is holding a red mug with both hands.",
+         "Please segment the mug in interaction.", TEXTS.default_questions["multi"], "the left hand?"),
+        ("", TEXTS.default_questions["single"], TEXTS.default_questions["multi"], "the left hand?"),
+    ],
+)  # fmt: skip
+def test_questions_are_suggested_about_what_the_analysis_found(analysis, single, multi, absent):
+    found = suggest(analysis, TEXTS)
+    assert (found["single"], found["multi"]) == (single, multi) and found["no-target"].endswith(absent)
 
 
 def test_the_suggested_absent_object_is_not_one_that_the_analysis_names():
